@@ -1,1 +1,28 @@
-export {};
+export { type AdamWOptions, type AdamWUpdate, adamW } from './adamw.js';
+export {
+  Engine,
+  EngineError,
+  type EngineOptions,
+  type ExecutionProvider,
+  type Feed,
+  type Fetch,
+  float32,
+  int32,
+  type Session,
+  type Value,
+  zeros,
+} from './engine/engine.js';
+export { gradients, NoGradientError } from './gradient.js';
+export { type CompiledGraph, compileGraph } from './lower.js';
+export type { Profile } from './op.js';
+export * from './ops/attention.js';
+export * from './ops/control.js';
+export * from './ops/elementwise.js';
+export * from './ops/gather.js';
+export * from './ops/layout.js';
+export * from './ops/matmul.js';
+export * from './ops/normalize.js';
+export * from './ops/reduce.js';
+export { opTable } from './ops/table.js';
+export { type Dim, type Shape, ShapeError } from './shape.js';
+export { constant, type DType, input, scalar, Tensor, type TensorData } from './tensor.js';

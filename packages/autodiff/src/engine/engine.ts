@@ -1,0 +1,151 @@
+import { Worker } from 'node:worker_threads';
+import { type CompiledGraph, OUTPUT_PREFIX } from '../lower.js';
+import type { Profile } from '../op.js';
+import type { DType } from '../tensor.js';
+import type { ExecutionProvider, Feed, Fetch, Reply, Request, Value } from './protocol.js';
+
+export type { ExecutionProvider, Feed, Fetch, Value } from './protocol.js';
+
+/** A failure inside onnxruntime, or a variable or session that is not there. */
+export class EngineError extends Error {
+  override name = 'EngineError';
+}
+
+export interface EngineOptions {
+  /** @defaultValue 'cpu' */
+  readonly provider?: ExecutionProvider;
+  /** Threads of one operator on the CPU; results do not depend on it. @defaultValue 1 */
+  readonly threads?: number;
+}
+
+/** A compiled graph inside an engine. */
+export interface Session {
+  readonly graph: CompiledGraph;
+  /**
+   * Runs the graph.
+   *
+   * @param feeds every input, by name
+   * @param fetches outputs to compute, by name; those kept as variables stay on the device
+   * @returns the outputs fetched with 'return'
+   * @throws EngineError from onnxruntime, or for a missing input, an unknown output or variable
+   */
+  run(feeds: Readonly<Record<string, Feed>>, fetches: Readonly<Record<string, Fetch>>): Promise<Record<string, Value>>;
+  release(): Promise<void>;
+}
+
+/**
+ * onnxruntime in a worker thread, with named variables that stay there between runs, so that the calling thread
+ * never blocks and weights never cross. Calls are carried out in order.
+ */
+export class Engine {
+  readonly provider: ExecutionProvider;
+  readonly profile: Profile;
+  private readonly threads: number;
+  private readonly worker: Worker;
+  private readonly waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+  private nextId = 1;
+  private dead: Error | null = null;
+
+  constructor(options: EngineOptions = {}) {
+    this.provider = options.provider ?? 'cpu';
+    this.profile = this.provider === 'cpu' ? 'fused' : 'portable';
+    this.threads = options.threads ?? 1;
+    this.worker = new Worker(new URL('./thread.js', import.meta.url));
+    this.worker.on('message', (reply: Reply) => {
+      const call = this.waiting.get(reply.id);
+      this.waiting.delete(reply.id);
+      if (reply.error === undefined) call?.resolve(reply.result);
+      else call?.reject(new EngineError(reply.error.message, { cause: reply.error.stack }));
+    });
+    this.worker.on('error', (error) => this.fail(new EngineError(`the engine thread failed: ${error}`)));
+    this.worker.on('exit', () => this.fail(new EngineError('the engine is closed')));
+  }
+
+  /** @param kept outputs that runs will keep as variables; on a GPU these never leave it */
+  async compile(graph: CompiledGraph, kept: readonly string[] = []): Promise<Session> {
+    const id = (await this.call({
+      kind: 'compile',
+      model: graph.model,
+      profile: graph.profile,
+      options: { threads: this.threads, provider: this.provider },
+      kept: kept.map((name) => OUTPUT_PREFIX + name),
+    })) as number;
+    const outputs = new Set(graph.outputs.map((o) => o.name));
+    return {
+      graph,
+      run: async (feeds, fetches) => {
+        const missing = graph.inputs.find((i) => feeds[i.name] === undefined);
+        if (missing !== undefined) throw new EngineError(`input "${missing.name}" was not fed`);
+        const prefixed: Record<string, Fetch> = {};
+        for (const [name, fetch] of Object.entries(fetches)) {
+          if (!outputs.has(name)) throw new EngineError(`the graph has no output "${name}"`);
+          prefixed[OUTPUT_PREFIX + name] = fetch;
+        }
+        const used = Object.fromEntries(graph.inputs.map((i) => [i.name, feeds[i.name]!]));
+        const results = (await this.call({ kind: 'run', session: id, feeds: used, fetches: prefixed })) as Record<
+          string,
+          Value
+        >;
+        return Object.fromEntries(Object.entries(results).map(([k, v]) => [k.slice(OUTPUT_PREFIX.length), v]));
+      },
+      release: async () => {
+        await this.call({ kind: 'release', session: id });
+      },
+    };
+  }
+
+  /** Sets variables from values; the values are copied. */
+  async set(values: Readonly<Record<string, Value>>): Promise<void> {
+    await this.call({ kind: 'set', values });
+  }
+
+  /** Copies of variables. @throws EngineError for an unknown name */
+  async get(names: readonly string[]): Promise<Record<string, Value>> {
+    return (await this.call({ kind: 'get', names })) as Record<string, Value>;
+  }
+
+  /** Makes or replaces a variable by a copy of another. */
+  async copy(from: string, to: string): Promise<void> {
+    await this.call({ kind: 'copy', from, to });
+  }
+
+  async drop(names: readonly string[]): Promise<void> {
+    await this.call({ kind: 'drop', names });
+  }
+
+  /** Ends the thread; pending calls fail. */
+  async close(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private call(request: Request): Promise<unknown> {
+    if (this.dead !== null) return Promise.reject(this.dead);
+    const id = this.nextId++;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject });
+      this.worker.postMessage({ id, request });
+    });
+  }
+
+  private fail(error: Error): void {
+    this.dead ??= error;
+    for (const { reject } of this.waiting.values()) reject(this.dead);
+    this.waiting.clear();
+  }
+}
+
+/** A float32 value. */
+export function float32(data: Float32Array | readonly number[], shape: readonly number[]): Value {
+  return { dtype: 'float32', shape, data: data instanceof Float32Array ? data : Float32Array.from(data) };
+}
+
+/** An int32 value. */
+export function int32(data: Int32Array | readonly number[], shape: readonly number[]): Value {
+  return { dtype: 'int32', shape, data: data instanceof Int32Array ? data : Int32Array.from(data) };
+}
+
+/** Zeros. */
+export function zeros(shape: readonly number[], dtype: Extract<DType, 'float32' | 'int32'> = 'float32'): Value {
+  const n = shape.reduce((a, b) => a * b, 1);
+  return { dtype, shape, data: dtype === 'float32' ? new Float32Array(n) : new Int32Array(n) };
+}

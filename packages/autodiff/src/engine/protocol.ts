@@ -1,0 +1,35 @@
+import type { DType } from '../tensor.js';
+
+export type ExecutionProvider = 'cpu' | 'webgpu';
+
+/** A tensor with data, as it crosses threads: float32 and bool as they are, int32 and int64 as integers. */
+export interface Value {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array | BigInt64Array | Uint8Array;
+}
+
+/** Where a run takes an input from: a value sent along, or a variable that stays in the engine. */
+export type Feed = Value | { readonly variable: string };
+/** Where a run leaves an output: handed back, or kept as a variable. */
+export type Fetch = 'return' | { readonly variable: string };
+
+export interface SessionOptions {
+  readonly threads: number;
+  readonly provider: ExecutionProvider;
+}
+
+export type Request =
+  | { kind: 'compile'; model: Uint8Array; profile: string; options: SessionOptions; kept: readonly string[] }
+  | { kind: 'run'; session: number; feeds: Record<string, Feed>; fetches: Record<string, Fetch> }
+  | { kind: 'set'; values: Record<string, Value> }
+  | { kind: 'get'; names: readonly string[] }
+  | { kind: 'copy'; from: string; to: string }
+  | { kind: 'drop'; names: readonly string[] }
+  | { kind: 'release'; session: number };
+
+export interface Reply {
+  readonly id: number;
+  readonly error?: { readonly message: string; readonly stack?: string };
+  readonly result?: unknown;
+}

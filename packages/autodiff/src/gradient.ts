@@ -1,0 +1,65 @@
+import { add } from './ops/elementwise.js';
+import { leafOps, opNamed } from './ops/table.js';
+import { elementCount, ShapeError, sameShape } from './shape.js';
+import { type Node, nodeDependencies, scalar, type Tensor, topologicalNodes } from './tensor.js';
+
+/** The operation on the path from a loss to a parameter has no gradient rule. */
+export class NoGradientError extends Error {
+  override name = 'NoGradientError';
+  constructor(readonly op: string) {
+    super(`${op} has no gradient rule; compute around it with stopGradient, or add the rule to its op table entry`);
+  }
+}
+
+/**
+ * Reverse-mode differentiation: the graph of d(loss)/d(x) for each x.
+ *
+ * @param loss float32 with a single element
+ * @param wrt tensors, usually inputs
+ * @returns one tensor for each of `wrt`, with its shape
+ * @throws NoGradientError naming an operation without a rule that lies between the loss and one of `wrt`
+ * @throws ShapeError when the loss is no scalar, or does not depend on one of `wrt`
+ */
+export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+  if (elementCount(loss.shape) !== 1) throw new ShapeError(`gradients: the loss must be a scalar, not ${loss}`);
+  const order = topologicalNodes([loss]);
+  const needed = nodesLeadingTo(order, wrt);
+  const flowing = new Map<Tensor, Tensor>([[loss, scalar(1)]]);
+
+  for (let i = order.length - 1; i >= 0; i--) {
+    const node = order[i]!;
+    if (!needed.has(node) || leafOps.has(node.op)) continue;
+    const outputGradients = node.outputs.map((t) => flowing.get(t) ?? null);
+    if (outputGradients.every((g) => g === null)) continue;
+    const rule = opNamed(node.op).gradient;
+    if (rule === undefined) throw new NoGradientError(node.op);
+    for (const [k, g] of rule(node, outputGradients).entries()) {
+      const x = node.inputs[k]!;
+      if (g === null || !needed.has(x.node)) continue;
+      if (!sameShape(g.shape, x.shape)) {
+        throw new ShapeError(`${node.op}: gradient of input ${k} is ${g}, but the input is ${x}`);
+      }
+      const before = flowing.get(x);
+      flowing.set(x, before === undefined ? g : add(before, g));
+    }
+  }
+  return wrt.map((x) => {
+    const g = flowing.get(x);
+    if (g === undefined) throw new ShapeError(`gradients: no gradient flows from the loss to ${describe(x)}`);
+    return g;
+  });
+}
+
+/** Nodes from which one of the targets is reached: gradients elsewhere are not worth building. */
+function nodesLeadingTo(order: readonly Node[], targets: readonly Tensor[]): Set<Node> {
+  const needed = new Set<Node>(targets.map((t) => t.node));
+  for (const node of order) {
+    if (nodeDependencies(node).some((t) => needed.has(t.node))) needed.add(node);
+  }
+  return needed;
+}
+
+function describe(x: Tensor): string {
+  const name = x.node.attributes.name;
+  return typeof name === 'string' ? `input "${name}"` : String(x);
+}

@@ -1,0 +1,165 @@
+import { encodeModel, type OnnxAttribute, type OnnxGraph, type OnnxNode } from './onnx/model.js';
+import type { EmitOptions, Lowering, Profile } from './op.js';
+import { leafOps, opNamed } from './ops/table.js';
+import type { Shape } from './shape.js';
+import { type DType, type Node, nodeDependencies, type Tensor, type TensorData, topologicalNodes } from './tensor.js';
+
+/** A graph ready to run: the encoded model, and the types of what goes in and comes out by name. */
+export interface CompiledGraph {
+  readonly model: Uint8Array;
+  readonly profile: Profile;
+  readonly inputs: readonly { name: string; dtype: DType; shape: Shape }[];
+  readonly outputs: readonly { name: string; dtype: DType; shape: Shape }[];
+}
+
+/**
+ * Lowers everything the outputs are computed from and encodes it as an ONNX model.
+ * Equal graphs, built in the same order, give equal bytes.
+ *
+ * @param outputs the results by the name under which a run returns them
+ * @throws Error when two inputs share a name
+ */
+export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile): CompiledGraph {
+  const roots = Object.values(outputs);
+  const order = topologicalNodes(roots);
+  const inputs = order.filter((n) => n.op === 'Input').map((n) => n.outputs[0]!);
+  const inputNames = inputs.map((t) => t.node.attributes.name as string);
+  const twice = inputNames.find((name, i) => inputNames.indexOf(name) !== i);
+  if (twice !== undefined) throw new Error(`two inputs are named "${twice}"`);
+
+  const scope = new Scope(profile, null, [], `g`);
+  for (const [i, t] of inputs.entries()) scope.names.set(t, inputNames[i]!);
+  const results = Object.entries(outputs).map(([name, t]) => {
+    const outputName = `out:${name}`;
+    scope.emit('Identity', [scope.use(t)], { outputs: [outputName] });
+    return { name: outputName, dtype: t.dtype, shape: t.shape };
+  });
+  const values = inputs.map((t, i) => ({ name: inputNames[i]!, dtype: t.dtype, shape: t.shape }));
+  const graph: OnnxGraph = {
+    name: 'polymode',
+    nodes: scope.nodes,
+    initializers: scope.initializers,
+    inputs: values,
+    // Shapes of outputs are left to the runtime: a name such as "a+b" means nothing to it.
+    outputs: results.map((r) => ({ ...r, shape: null })),
+  };
+  return {
+    model: encodeModel(graph),
+    profile,
+    inputs: values,
+    outputs: results.map((r) => ({ ...r, name: r.name.slice('out:'.length) })),
+  };
+}
+
+/** The prefix that keeps output names apart from input names inside a model. */
+export const OUTPUT_PREFIX = 'out:';
+
+/** The nodes, initializers and names of one ONNX graph; a loop's body has one of its own, nested in its parent's. */
+class Scope implements Lowering {
+  readonly nodes: OnnxNode[] = [];
+  readonly initializers: { name: string; data: TensorData }[] = [];
+  readonly names = new Map<Tensor, string>();
+  private readonly constants = new Map<string, string>();
+  private readonly root: Scope;
+  private counter = 0;
+
+  constructor(
+    readonly profile: Profile,
+    private readonly parent: Scope | null,
+    private readonly inside: readonly Tensor[],
+    private readonly prefix: string,
+  ) {
+    this.root = parent?.root ?? this;
+  }
+
+  /** Nodes whose value depends on this body's parameters; everything else is lowered in the parent, once. */
+  private dependents: Set<Node> | null = null;
+  setDependents(results: readonly Tensor[]): void {
+    const dependents = new Set<Node>(this.inside.map((t) => t.node));
+    for (const node of topologicalNodes(results)) {
+      if (nodeDependencies(node).some((t) => dependents.has(t.node))) dependents.add(node);
+    }
+    this.dependents = dependents;
+  }
+
+  use = (tensor: Tensor): string => {
+    const known = this.names.get(tensor);
+    if (known !== undefined) return known;
+    if (this.parent !== null && this.dependents !== null && !this.dependents.has(tensor.node)) {
+      return this.parent.use(tensor);
+    }
+    // Lower inputs first and without recursion along the chain: models are thousands of nodes deep.
+    for (const node of topologicalNodes([tensor], 'no bodies')) {
+      if (this.names.has(node.outputs[0]!)) continue;
+      if (this.parent !== null && this.dependents !== null && !this.dependents.has(node)) continue;
+      this.lower(node);
+    }
+    return this.names.get(tensor)!;
+  };
+
+  private lower(node: Node): void {
+    if (node.op === 'Constant') {
+      const data = node.attributes.data as TensorData;
+      this.names.set(node.outputs[0]!, this.initializer(data));
+      return;
+    }
+    if (leafOps.has(node.op)) {
+      throw new Error(`${node.op === 'Parameter' ? 'a loop body’s value' : 'an input'} is used outside its graph`);
+    }
+    if (this.names.has(node.outputs[0]!)) return;
+    opNamed(node.op).lower(node, this);
+  }
+
+  outputs = (node: Node): string[] =>
+    node.outputs.map((t) => {
+      const name = this.fresh(node.op);
+      this.names.set(t, name);
+      return name;
+    });
+
+  emit = (opType: string, inputs: readonly string[], options: EmitOptions = {}): string => {
+    const { domain = '', attributes = {}, outputs = [this.fresh(opType)] } = options;
+    this.nodes.push({ opType, domain, inputs, outputs, attributes: attributes as Record<string, OnnxAttribute> });
+    return outputs[0]!;
+  };
+
+  ints = (values: readonly number[]): string =>
+    this.initializer({ kind: 'data', dtype: 'int64', shape: [values.length], values });
+
+  scalar = (value: number, dtype: DType): string =>
+    this.initializer({ kind: 'data', dtype, shape: [], values: [value] });
+
+  subgraph = (parameters: readonly Tensor[], results: readonly Tensor[], name: string): OnnxGraph => {
+    const body = new Scope(this.profile, this, parameters, name);
+    body.setDependents(results);
+    const inputs = parameters.map((t, i) => {
+      const parameterName = `${name}_in${i}`;
+      body.names.set(t, parameterName);
+      // The runtime must know that the round and the condition are scalars; of the others it needs no shape.
+      return { name: parameterName, dtype: t.dtype, shape: t.rank === 0 ? [] : null };
+    });
+    const outputs = results.map((t, i) => {
+      const outputName = `${name}_out${i}`;
+      // Identity also covers results that are parameters or come from outside, which a body may not return as they are.
+      body.emit('Identity', [body.use(t)], { outputs: [outputName] });
+      return { name: outputName, dtype: t.dtype, shape: null };
+    });
+    return { name, nodes: body.nodes, initializers: body.initializers, inputs, outputs };
+  };
+
+  private fresh(op: string): string {
+    return `${this.prefix}.${op}.${this.counter++}`;
+  }
+
+  /** Small equal initializers are shared; all live in the outermost graph. */
+  private initializer(data: TensorData): string {
+    if (this.parent !== null) return this.root.initializer(data);
+    const key = data.values.length <= 64 ? `${data.dtype}:${data.shape.join('x')}:${Array.from(data.values)}` : null;
+    const known = key === null ? undefined : this.constants.get(key);
+    if (known !== undefined) return known;
+    const name = `c${this.initializers.length}`;
+    this.initializers.push({ name, data });
+    if (key !== null) this.constants.set(key, name);
+    return name;
+  }
+}

@@ -1,0 +1,91 @@
+import type { OpTable } from '../op.js';
+import { normalizeAxis, ShapeError } from '../shape.js';
+import { makeNode, type Tensor } from '../tensor.js';
+import { exp, mul, sub } from './elementwise.js';
+import { mean, sum, sumTo } from './reduce.js';
+
+/** Softmax along the last axis. */
+export function softmax(x: Tensor): Tensor {
+  return makeNode('Softmax', [x], {}, [{ dtype: x.dtype, shape: x.shape }])[0]!;
+}
+
+/** Logarithm of the softmax along the last axis. */
+export function logSoftmax(x: Tensor): Tensor {
+  return makeNode('LogSoftmax', [x], {}, [{ dtype: x.dtype, shape: x.shape }])[0]!;
+}
+
+/**
+ * Root-mean-square normalisation along the last axis (arXiv:1910.07467): y = x · (mean(x²) + ε)^−½ · weight.
+ *
+ * @param x [..., d]
+ * @param weight [d]
+ */
+export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
+  if (weight.rank !== 1 || weight.shape[0] !== x.shape[normalizeAxis('RmsNorm', -1, x.rank)]) {
+    throw new ShapeError(`RmsNorm: weight ${weight} must be a vector as long as the last axis of ${x}`);
+  }
+  const inverse = [...x.shape.slice(0, -1), 1];
+  return makeNode('RmsNorm', [x, weight], { epsilon }, [
+    { dtype: x.dtype, shape: x.shape },
+    { dtype: x.dtype, shape: inverse },
+  ])[0]!;
+}
+
+export const normalizeOps: OpTable = {
+  Softmax: {
+    lower: (node, to) => {
+      to.emit('Softmax', [to.use(node.inputs[0]!)], { attributes: { axis: { int: -1 } }, outputs: to.outputs(node) });
+    },
+    // dx = y ∘ (g − Σ g∘y)
+    gradient: (node, [g]) => {
+      const y = node.outputs[0]!;
+      return [mul(y, sub(g!, sum(mul(g!, y), [-1], true)))];
+    },
+  },
+  LogSoftmax: {
+    lower: (node, to) => {
+      const x = to.use(node.inputs[0]!);
+      const outputs = to.outputs(node);
+      if (to.profile === 'fused') {
+        to.emit('LogSoftmax', [x], { attributes: { axis: { int: -1 } }, outputs });
+        return;
+      }
+      const axes = to.ints([-1]);
+      const keepdims = { keepdims: { int: 1 } };
+      const shifted = to.emit('Sub', [x, to.emit('ReduceMax', [x, axes], { attributes: keepdims })]);
+      const total = to.emit('ReduceSum', [to.emit('Exp', [shifted]), axes], { attributes: keepdims });
+      to.emit('Sub', [shifted, to.emit('Log', [total])], { outputs });
+    },
+    // dx = g − softmax(x) · Σ g
+    gradient: (node, [g]) => [sub(g!, mul(exp(node.outputs[0]!), sum(g!, [-1], true)))],
+  },
+  RmsNorm: {
+    lower: (node, to) => {
+      const [x, weight] = node.inputs.map(to.use) as [string, string];
+      const epsilon = node.attributes.epsilon as number;
+      const [y, inverse] = to.outputs(node) as [string, string];
+      if (to.profile === 'fused') {
+        const attributes = { axis: { int: -1 }, epsilon: { float: epsilon } };
+        to.emit('SimplifiedLayerNormalization', [x, weight], { attributes, outputs: [y, inverse] });
+        return;
+      }
+      // WebGPU's SimplifiedLayerNormalization returns a wrong inverse deviation, so gradients built on it are wrong
+      // while the loss looks right (test/runtime-bugs.test.ts watches it): compute both outputs from primitives.
+      const square = to.emit('Mul', [x, x]);
+      const attributes = { keepdims: { int: 1 } };
+      const variance = to.emit('ReduceMean', [square, to.ints([-1])], { attributes });
+      const deviation = to.emit('Sqrt', [to.emit('Add', [variance, to.scalar(epsilon, 'float32')])]);
+      to.emit('Reciprocal', [deviation], { outputs: [inverse] });
+      to.emit('Mul', [to.emit('Mul', [x, inverse]), weight], { outputs: [y] });
+    },
+    // With s = (mean(x²) + ε)^−½ and h = g ∘ weight: dx = s·h − x·s³·mean(h ∘ x); dweight = Σ g ∘ x·s
+    gradient: (node, [g]) => {
+      const [x, weight] = node.inputs as [Tensor, Tensor];
+      const s = node.outputs[1]!;
+      const h = mul(g!, weight);
+      const xs = mul(x, s);
+      const dx = mul(s, sub(h, mul(xs, mean(mul(h, xs), [-1], true))));
+      return [dx, sumTo(mul(g!, xs), weight.shape)];
+    },
+  },
+};

@@ -1,0 +1,47 @@
+/** A list was asked to continue after an id that is not in it. */
+export class UnknownCursorError extends Error {
+  override readonly name = 'UnknownCursorError';
+  constructor(readonly after: string) {
+    super(`No item with id '${after}' to continue after.`);
+  }
+}
+
+/** A job names a file that does not exist, was deleted or has expired. */
+export class FileMissingError extends Error {
+  override readonly name = 'FileMissingError';
+  constructor(
+    readonly fileId: string,
+    readonly param: 'training_file' | 'validation_file',
+  ) {
+    super(`No such File object: ${fileId}`);
+  }
+}
+
+/** The file is still needed by jobs that have not ended. */
+export class FileInUseError extends Error {
+  override readonly name = 'FileInUseError';
+  constructor(
+    readonly fileId: string,
+    readonly jobIds: string[],
+  ) {
+    super(`File ${fileId} is used by ${jobIds.join(', ')}. Wait for the job to end, or cancel it first.`);
+  }
+}
+
+/**
+ * The caller no longer may write for this job: another worker has the lease, or the job is not running any more.
+ * What it tried to write was not written. `status` says how the job stands, `null` when there is no such job.
+ */
+export class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError';
+  constructor(
+    readonly jobId: string,
+    readonly owner: string,
+    readonly status: string | null,
+    readonly heldBy: string | null,
+  ) {
+    super(
+      `${owner} no longer holds the lease of ${jobId} (status ${status ?? 'missing'}, lease held by ${heldBy ?? 'nobody'}).`,
+    );
+  }
+}

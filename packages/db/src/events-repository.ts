@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { type Database, type DatabaseOrTransaction, type JsonObject, toNullableJson } from './client.js';
+import { UnknownCursorError } from './errors.js';
+import type { EventLevel, FineTuningEvent } from './generated/client.js';
+import { type Page, type PageRequest, toPage } from './pagination.js';
+
+export interface EventRecord {
+  id: string;
+  /** Grows with every event; what is committed later for the same job has the larger one. */
+  sequence: number;
+  jobId: string;
+  level: EventLevel;
+  type: 'message' | 'metrics';
+  message: string;
+  data: JsonObject | null;
+  createdAt: Date;
+}
+
+export interface NewEvent {
+  /** Names the happening within its job, such as `step:12`. A second event of the same key is not stored. */
+  dedupeKey: string;
+  message: string;
+  /** @defaultValue 'info' */
+  level?: EventLevel;
+  /** @defaultValue 'message' */
+  type?: 'message' | 'metrics';
+  data?: JsonObject | null;
+}
+
+/** Appends events in the given order, skipping those whose key the job already has. Throws when there is no such job. */
+export async function appendEvents(db: Database, jobId: string, events: NewEvent[]): Promise<void> {
+  await db.$transaction(async (tx) => {
+    // Appending under the job's lock makes sequence order equal commit order, so that a reader who pages never skips one.
+    await tx.$queryRaw`SELECT id FROM fine_tuning_jobs WHERE id = ${jobId} FOR NO KEY UPDATE`;
+    await insertEvents(tx, jobId, events);
+  });
+}
+
+/** For transactions that hold the job's row lock already. */
+export async function insertEvents(tx: DatabaseOrTransaction, jobId: string, events: NewEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  await tx.fineTuningEvent.createMany({
+    data: events.map((event) => ({
+      id: eventId(jobId, event.dedupeKey),
+      jobId,
+      dedupeKey: event.dedupeKey,
+      level: event.level ?? 'info',
+      type: event.type ?? 'message',
+      message: event.message,
+      data: toNullableJson(event.data),
+    })),
+    skipDuplicates: true,
+  });
+}
+
+/** Newest first. */
+export async function listEvents(db: Database, jobId: string, request: PageRequest): Promise<Page<EventRecord>> {
+  let before: bigint | undefined;
+  if (request.after !== undefined) {
+    const cursor = await db.fineTuningEvent.findFirst({ where: { id: request.after, jobId }, select: { seq: true } });
+    if (!cursor) throw new UnknownCursorError(request.after);
+    before = cursor.seq;
+  }
+  const rows = await db.fineTuningEvent.findMany({
+    where: { jobId, ...(before === undefined ? {} : { seq: { lt: before } }) },
+    orderBy: { seq: 'desc' },
+    take: request.limit + 1,
+  });
+  return toPage(rows, request.limit, toEventRecord);
+}
+
+/**
+ * Oldest first, those after a sequence number: for a reader that follows a job.
+ *
+ * @param afterSequence 0 for all
+ */
+export async function listEventsSince(
+  db: Database,
+  jobId: string,
+  afterSequence: number,
+  limit: number,
+): Promise<EventRecord[]> {
+  const rows = await db.fineTuningEvent.findMany({
+    where: { jobId, seq: { gt: BigInt(afterSequence) } },
+    orderBy: { seq: 'asc' },
+    take: limit,
+  });
+  return rows.map(toEventRecord);
+}
+
+/** The same happening has the same id in every replay. */
+function eventId(jobId: string, dedupeKey: string): string {
+  return `ftevent-${createHash('sha256').update(`${jobId}\n${dedupeKey}`).digest('hex').slice(0, 24)}`;
+}
+
+function toEventRecord(row: FineTuningEvent): EventRecord {
+  return {
+    id: row.id,
+    sequence: Number(row.seq),
+    jobId: row.jobId,
+    level: row.level,
+    type: row.type === 'metrics' ? 'metrics' : 'message',
+    message: row.message,
+    data: row.data as JsonObject | null,
+    createdAt: row.createdAt,
+  };
+}

@@ -1,0 +1,339 @@
+import {
+  type Database,
+  type DatabaseOrTransaction,
+  type JsonObject,
+  Prisma,
+  toJson,
+  toNullableJson,
+} from './client.js';
+import { FileMissingError, UnknownCursorError } from './errors.js';
+import { insertEvents, type NewEvent } from './events-repository.js';
+import type { FineTuningJob, JobStatus } from './generated/client.js';
+import { lockLeasedJob } from './leases.js';
+import { type Page, type PageRequest, toPage } from './pagination.js';
+
+export interface JobError {
+  code: string;
+  message: string;
+  param: string | null;
+}
+
+export interface JobRecord {
+  id: string;
+  status: JobStatus;
+  model: string;
+  fineTunedModel: string | null;
+  organizationId: string;
+  suffix: string | null;
+  trainingFileId: string;
+  validationFileId: string | null;
+  resultFiles: string[];
+  method: JsonObject;
+  hyperparameters: JsonObject;
+  seed: number;
+  metadata: Record<string, string> | null;
+  error: JobError | null;
+  trainedTokens: number | null;
+  createdAt: Date;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+  leaseOwner: string | null;
+  leaseExpiresAt: Date | null;
+  /** Times that a worker took the job up since its last recorded step. */
+  attempts: number;
+}
+
+export interface NewJob {
+  id: string;
+  model: string;
+  organizationId: string;
+  suffix?: string | null;
+  trainingFileId: string;
+  validationFileId?: string | null;
+  method: JsonObject;
+  hyperparameters: JsonObject;
+  seed: number;
+  metadata?: Record<string, string> | null;
+  /** @defaultValue 'queued' */
+  status?: 'validating_files' | 'queued';
+}
+
+/**
+ * Creates a job and its first events together. The same id again changes nothing, so a replayed request is harmless.
+ *
+ * @returns the job, and whether this call made it
+ * @throws FileMissingError when one of its files does not exist, was deleted or has expired
+ */
+export async function createJob(
+  db: Database,
+  job: NewJob,
+  events: NewEvent[],
+): Promise<{ job: JobRecord; created: boolean }> {
+  return db.$transaction(async (tx) => {
+    const existing = await tx.fineTuningJob.findUnique({ where: { id: job.id } });
+    if (existing) return { job: toJobRecord(existing), created: false };
+    await lockFile(tx, job.trainingFileId, 'training_file');
+    if (job.validationFileId) await lockFile(tx, job.validationFileId, 'validation_file');
+    const { count } = await tx.fineTuningJob.createMany({
+      data: [
+        {
+          ...job,
+          status: job.status ?? 'queued',
+          method: toJson(job.method),
+          hyperparameters: toJson(job.hyperparameters),
+          metadata: toNullableJson(job.metadata),
+          seed: BigInt(job.seed),
+        },
+      ],
+      skipDuplicates: true,
+    });
+    if (count === 1) await insertEvents(tx, job.id, events);
+    const row = await tx.fineTuningJob.findUniqueOrThrow({ where: { id: job.id } });
+    return { job: toJobRecord(row), created: count === 1 };
+  });
+}
+
+export async function getJob(db: DatabaseOrTransaction, id: string): Promise<JobRecord | null> {
+  const row = await db.fineTuningJob.findUnique({ where: { id } });
+  return row && toJobRecord(row);
+}
+
+export interface ListJobs extends PageRequest {
+  /** Jobs whose metadata has all these pairs; null: jobs without metadata. @defaultValue all jobs */
+  metadata?: Record<string, string> | null | undefined;
+}
+
+/** Newest first. */
+export async function listJobs(db: Database, request: ListJobs): Promise<Page<JobRecord>> {
+  const where: Prisma.FineTuningJobWhereInput[] = [];
+  if (request.after !== undefined) {
+    const cursor = await db.fineTuningJob.findUnique({ where: { id: request.after }, select: { seq: true } });
+    if (!cursor) throw new UnknownCursorError(request.after);
+    where.push({ seq: { lt: cursor.seq } });
+  }
+  if (request.metadata === null) where.push({ metadata: { equals: Prisma.DbNull } });
+  for (const [key, value] of Object.entries(request.metadata ?? {})) {
+    where.push({ metadata: { path: [key], equals: value } });
+  }
+  const rows = await db.fineTuningJob.findMany({
+    where: { AND: where },
+    orderBy: { seq: 'desc' },
+    take: request.limit + 1,
+  });
+  return toPage(rows, request.limit, toJobRecord);
+}
+
+/** Jobs that made a model, newest first. */
+export async function listFineTunedModels(db: Database): Promise<{ model: string; jobId: string; createdAt: Date }[]> {
+  const rows = await db.fineTuningJob.findMany({
+    where: { status: 'succeeded', fineTunedModel: { not: null } },
+    orderBy: { seq: 'desc' },
+    select: { id: true, fineTunedModel: true, finishedAt: true, createdAt: true },
+  });
+  return rows.map((row) => ({
+    model: row.fineTunedModel ?? '',
+    jobId: row.id,
+    createdAt: row.finishedAt ?? row.createdAt,
+  }));
+}
+
+/**
+ * Ids that a queue should hold, oldest first: queued jobs, and running ones whose worker let its lease run out.
+ * A job that a live worker holds is not among them.
+ */
+export async function listRunnableJobIds(db: Database): Promise<string[]> {
+  const rows = await db.$queryRaw<{ id: string }[]>`
+    SELECT id FROM fine_tuning_jobs
+    WHERE status IN ('queued', 'running') AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())
+    ORDER BY seq`;
+  return rows.map((row) => row.id);
+}
+
+/** `validating_files` to `queued`. @returns the job, or null when it was not in that state */
+export async function markQueued(db: Database, id: string, events: NewEvent[]): Promise<JobRecord | null> {
+  return db.$transaction(async (tx) => {
+    const { count } = await tx.fineTuningJob.updateMany({
+      where: { id, status: 'validating_files' },
+      data: { status: 'queued' },
+    });
+    if (count === 0) return null;
+    await insertEvents(tx, id, events);
+    return toJobRecord(await tx.fineTuningJob.findUniqueOrThrow({ where: { id } }));
+  });
+}
+
+/**
+ * Takes a queued or running job for one worker, if no other holds it. The database's clock decides.
+ * Taking again by the same owner prolongs.
+ *
+ * @param owner unique to this run of the worker process
+ * @param ttlMs milliseconds until the lease runs out unless it is renewed
+ * @returns the job, or null when another worker holds it or it is not to be run
+ */
+export async function acquireLease(
+  db: Database,
+  jobId: string,
+  owner: string,
+  ttlMs: number,
+): Promise<JobRecord | null> {
+  const count = await db.$executeRaw`
+    UPDATE fine_tuning_jobs
+    SET lease_owner = ${owner},
+        lease_expires_at = clock_timestamp() + ${ttlMs}::float8 * interval '1 millisecond',
+        attempts = attempts + 1
+    WHERE id = ${jobId} AND status IN ('queued', 'running')
+      AND (lease_owner IS NULL OR lease_owner = ${owner} OR lease_expires_at <= clock_timestamp())`;
+  if (count === 0) return null;
+  const job = await getJob(db, jobId);
+  return job?.leaseOwner === owner ? job : null;
+}
+
+/**
+ * Prolongs a lease. Works for one that ran out, as long as nobody else took the job.
+ *
+ * @returns the job's status now (`cancelled` tells the worker to stop), or null when the lease is another's
+ */
+export async function renewLease(db: Database, jobId: string, owner: string, ttlMs: number): Promise<JobStatus | null> {
+  const [row] = await db.$queryRaw<{ status: JobStatus }[]>`
+    UPDATE fine_tuning_jobs
+    SET lease_expires_at = clock_timestamp() + ${ttlMs}::float8 * interval '1 millisecond'
+    WHERE id = ${jobId} AND lease_owner = ${owner}
+    RETURNING status::text AS status`;
+  return row?.status ?? null;
+}
+
+/** Gives the job back, so that another worker can take it at once. Nothing happens when the lease is another's. */
+export async function releaseLease(db: Database, jobId: string, owner: string): Promise<void> {
+  await db.fineTuningJob.updateMany({
+    where: { id: jobId, leaseOwner: owner },
+    data: { leaseOwner: null, leaseExpiresAt: null },
+  });
+}
+
+/**
+ * `queued` to `running`, or nothing for a job that runs already (a resumed one).
+ *
+ * @throws LeaseLostError when `owner` does not hold the job or it is not to be run
+ */
+export async function markRunning(db: Database, jobId: string, owner: string, events: NewEvent[]): Promise<JobRecord> {
+  return db.$transaction(async (tx) => {
+    const status = await lockLeasedJob(tx, jobId, owner, ['queued', 'running']);
+    if (status === 'queued') {
+      await tx.fineTuningJob.update({ where: { id: jobId }, data: { status: 'running', startedAt: new Date() } });
+    }
+    await insertEvents(tx, jobId, events);
+    return toJobRecord(await tx.fineTuningJob.findUniqueOrThrow({ where: { id: jobId } }));
+  });
+}
+
+export interface JobResult {
+  fineTunedModel: string;
+  trainedTokens: number;
+  resultFiles: string[];
+}
+
+/**
+ * `running` to `succeeded`; the lease ends with it.
+ *
+ * @throws LeaseLostError when `owner` does not hold the job or it is not running (for instance because it was cancelled)
+ */
+export async function succeedJob(
+  db: Database,
+  jobId: string,
+  owner: string,
+  result: JobResult,
+  events: NewEvent[],
+): Promise<JobRecord> {
+  return db.$transaction(async (tx) => {
+    await lockLeasedJob(tx, jobId, owner);
+    const row = await tx.fineTuningJob.update({
+      where: { id: jobId },
+      data: { ...result, trainedTokens: BigInt(result.trainedTokens), status: 'succeeded', ...finished() },
+    });
+    await insertEvents(tx, jobId, events);
+    return toJobRecord(row);
+  });
+}
+
+/**
+ * To `failed`, from any state that is not final; the lease ends with it.
+ *
+ * @param owner the worker that holds the job, or null for whoever validates files before the job is queued
+ * @throws LeaseLostError when `owner` does not hold the job, or the job has ended
+ */
+export async function failJob(
+  db: Database,
+  jobId: string,
+  owner: string | null,
+  error: JobError,
+  events: NewEvent[],
+): Promise<JobRecord> {
+  return db.$transaction(async (tx) => {
+    if (owner === null) {
+      const { count } = await tx.fineTuningJob.updateMany({
+        where: { id: jobId, status: 'validating_files' },
+        data: { status: 'failed' },
+      });
+      if (count === 0) await lockLeasedJob(tx, jobId, 'nobody');
+    } else {
+      await lockLeasedJob(tx, jobId, owner, ['queued', 'running']);
+    }
+    const row = await tx.fineTuningJob.update({
+      where: { id: jobId },
+      data: { status: 'failed', error: toJson({ ...error }), ...finished() },
+    });
+    await insertEvents(tx, jobId, events);
+    return toJobRecord(row);
+  });
+}
+
+/**
+ * To `cancelled`, from any state that is not final. The worker sees it at its next step and writes nothing more.
+ *
+ * @returns the job as it is now and whether this call cancelled it; null when there is no such job
+ */
+export async function cancelJob(
+  db: Database,
+  jobId: string,
+  events: NewEvent[],
+): Promise<{ job: JobRecord; cancelled: boolean } | null> {
+  return db.$transaction(async (tx) => {
+    const { count } = await tx.fineTuningJob.updateMany({
+      where: { id: jobId, status: { in: ['validating_files', 'queued', 'running'] } },
+      data: { status: 'cancelled', finishedAt: new Date() },
+    });
+    if (count === 1) await insertEvents(tx, jobId, events);
+    const row = await tx.fineTuningJob.findUnique({ where: { id: jobId } });
+    return row && { job: toJobRecord(row), cancelled: count === 1 };
+  });
+}
+
+function finished(): { finishedAt: Date; leaseOwner: null; leaseExpiresAt: null } {
+  return { finishedAt: new Date(), leaseOwner: null, leaseExpiresAt: null };
+}
+
+async function lockFile(
+  tx: Prisma.TransactionClient,
+  fileId: string,
+  param: 'training_file' | 'validation_file',
+): Promise<void> {
+  // FOR SHARE waits for a deletion under way and holds off later ones until the job exists.
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM files
+    WHERE id = ${fileId} AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+    FOR SHARE`;
+  if (rows.length === 0) throw new FileMissingError(fileId, param);
+}
+
+function toJobRecord(row: FineTuningJob): JobRecord {
+  const { seq: _seq, ...job } = row;
+  return {
+    ...job,
+    method: row.method as JsonObject,
+    hyperparameters: row.hyperparameters as JsonObject,
+    seed: Number(row.seed),
+    metadata: row.metadata as Record<string, string> | null,
+    error: row.error as JobError | null,
+    trainedTokens: row.trainedTokens === null ? null : Number(row.trainedTokens),
+  };
+}

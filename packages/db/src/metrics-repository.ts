@@ -1,0 +1,66 @@
+import { type Database, type JsonObject, toJson } from './client.js';
+import { insertEvents, type NewEvent } from './events-repository.js';
+import { lockLeasedJob } from './leases.js';
+
+export interface StepRecord {
+  step: number;
+  metrics: JsonObject;
+  createdAt: Date;
+}
+
+export interface NewStep {
+  jobId: string;
+  /** The worker that holds the job. */
+  owner: string;
+  /** 1 is the first step. */
+  step: number;
+  metrics: JsonObject;
+  events: NewEvent[];
+  /** Tokens trained on up to and including this step. */
+  trainedTokens?: number;
+}
+
+/**
+ * Records a step's metrics and events together. A step that is recorded already stays as it is.
+ *
+ * @throws LeaseLostError when `owner` does not hold the job or it is not running (for instance because it was cancelled);
+ *   nothing is recorded then
+ */
+export async function recordStep(db: Database, step: NewStep): Promise<void> {
+  await db.$transaction(async (tx) => {
+    await lockLeasedJob(tx, step.jobId, step.owner);
+    await tx.stepMetrics.createMany({
+      data: [{ jobId: step.jobId, step: step.step, metrics: toJson(step.metrics) }],
+      skipDuplicates: true,
+    });
+    await insertEvents(tx, step.jobId, step.events);
+    await tx.fineTuningJob.update({
+      where: { id: step.jobId },
+      data: { attempts: 0, ...(step.trainedTokens === undefined ? {} : { trainedTokens: BigInt(step.trainedTokens) }) },
+    });
+  });
+}
+
+/**
+ * Steps in order.
+ *
+ * @param afterStep 0 for all
+ */
+export async function listSteps(
+  db: Database,
+  jobId: string,
+  options: { afterStep?: number; limit?: number } = {},
+): Promise<StepRecord[]> {
+  const rows = await db.stepMetrics.findMany({
+    where: { jobId, step: { gt: options.afterStep ?? 0 } },
+    orderBy: { step: 'asc' },
+    ...(options.limit === undefined ? {} : { take: options.limit }),
+  });
+  return rows.map((row) => ({ step: row.step, metrics: row.metrics as JsonObject, createdAt: row.createdAt }));
+}
+
+/** The last recorded step of a job; 0 when there is none. */
+export async function lastStep(db: Database, jobId: string): Promise<number> {
+  const row = await db.stepMetrics.findFirst({ where: { jobId }, orderBy: { step: 'desc' }, select: { step: true } });
+  return row?.step ?? 0;
+}

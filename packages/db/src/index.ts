@@ -14,5 +14,5 @@ export * from './files-repository.js';
 export type { EventLevel, FileStatus, JobStatus } from './generated/client.js';
 export * from './jobs-repository.js';
 export * from './metrics-repository.js';
-export { migrate } from './migrate.js';
+export { type MigrateOptions, MigrationError, migrate } from './migrate.js';
 export type { Page, PageRequest } from './pagination.js';

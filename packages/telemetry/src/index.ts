@@ -1,1 +1,1 @@
-export {};
+export { type CreateLoggerOptions, createLogger, jobLogger, type Logger, loggerOptions } from './logger.js';

@@ -1,1 +1,8 @@
-export {};
+/** Request and response schemas of Polymode's API, shared by its server and its clients. Depends on zod alone. */
+export * from './errors.js';
+export * from './files.js';
+export * from './fine-tuning-jobs.js';
+export * from './graders.js';
+export * from './hyperparameters.js';
+export * from './models.js';
+export { type RequestProblem, requestProblem } from './request-problem.js';

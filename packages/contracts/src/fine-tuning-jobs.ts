@@ -1,0 +1,166 @@
+import { z } from 'zod';
+import { GraderDefinition } from './graders.js';
+import { ReinforcementHyperparameters, ResolvedHyperparameters } from './hyperparameters.js';
+import { listOf, pageQuery } from './pagination.js';
+
+/** Up to 16 pairs of strings that a client hangs on a job and can list by. */
+export const Metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= 16, { error: 'Expected at most 16 key-value pairs.' });
+export type Metadata = z.infer<typeof Metadata>;
+
+export const ReinforcementMethod = z.strictObject({
+  grader: GraderDefinition,
+  hyperparameters: ReinforcementHyperparameters.nullish(),
+  response_format: z.null({ error: "'response_format' is not supported yet. Leave it out." }).optional(),
+});
+
+export const CreateJobRequest = z.strictObject({
+  /** Id of a base model. */
+  model: z.string().min(1),
+  /** Id of a file with purpose `fine-tune`. */
+  training_file: z.string().min(1),
+  validation_file: z.string().min(1).nullish(),
+  /** Part of the new model's name, so without the colon that separates its parts. */
+  suffix: z
+    .string()
+    .min(1)
+    .max(64)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, {
+      error: "Expected letters, digits, '.', '_' and '-', starting with a letter or digit.",
+    })
+    .nullish(),
+  seed: z.int().min(0).max(2_147_483_647).nullish(),
+  method: z.strictObject({
+    type: z.enum(['reinforcement']),
+    reinforcement: ReinforcementMethod,
+  }),
+  integrations: z
+    .array(z.unknown())
+    .max(0, { error: "Integrations are not supported yet. Leave 'integrations' out." })
+    .nullish(),
+  metadata: Metadata.nullish(),
+});
+export type CreateJobRequest = z.infer<typeof CreateJobRequest>;
+
+export const JobStatus = z.enum(['validating_files', 'queued', 'running', 'succeeded', 'failed', 'cancelled']);
+export type JobStatus = z.infer<typeof JobStatus>;
+
+export const JobError = z.object({ code: z.string(), message: z.string(), param: z.string().nullable() });
+export type JobError = z.infer<typeof JobError>;
+
+/** `method` of a job that exists: nothing in it is "auto". */
+export const ResolvedMethod = z.object({
+  type: z.literal('reinforcement'),
+  reinforcement: z.object({
+    grader: GraderDefinition,
+    hyperparameters: ResolvedHyperparameters,
+    response_format: z.null(),
+  }),
+});
+export type ResolvedMethod = z.infer<typeof ResolvedMethod>;
+
+/** Times are in whole seconds since 1970. */
+export const FineTuningJob = z.object({
+  id: z.string(),
+  object: z.literal('fine_tuning.job'),
+  created_at: z.int(),
+  finished_at: z.int().nullable(),
+  estimated_finish: z.int().nullable(),
+  model: z.string(),
+  /** null until the job has succeeded. */
+  fine_tuned_model: z.string().nullable(),
+  user_provided_suffix: z.string().nullable(),
+  organization_id: z.string(),
+  status: JobStatus,
+  training_file: z.string(),
+  validation_file: z.string().nullable(),
+  result_files: z.array(z.string()),
+  /** null while it runs. */
+  trained_tokens: z.int().nullable(),
+  hyperparameters: ResolvedHyperparameters.pick({ n_epochs: true, batch_size: true, learning_rate_multiplier: true }),
+  seed: z.int(),
+  error: JobError.nullable(),
+  integrations: z.array(z.never()),
+  metadata: Metadata.nullable(),
+  method: ResolvedMethod,
+});
+export type FineTuningJob = z.infer<typeof FineTuningJob>;
+
+export const FineTuningJobEvent = z.object({
+  id: z.string(),
+  object: z.literal('fine_tuning.job.event'),
+  created_at: z.int(),
+  level: z.enum(['info', 'warn', 'error']),
+  message: z.string(),
+  type: z.enum(['message', 'metrics']),
+  data: z.record(z.string(), z.unknown()).nullable(),
+});
+export type FineTuningJobEvent = z.infer<typeof FineTuningJobEvent>;
+
+export const FineTuningJobCheckpoint = z.object({
+  id: z.string(),
+  object: z.literal('fine_tuning.job.checkpoint'),
+  created_at: z.int(),
+  fine_tuning_job_id: z.string(),
+  /** Name of the model that the checkpoint holds. */
+  fine_tuned_model_checkpoint: z.string(),
+  step_number: z.int(),
+  metrics: z.record(z.string(), z.number()),
+});
+export type FineTuningJobCheckpoint = z.infer<typeof FineTuningJobCheckpoint>;
+
+/** One file of a checkpoint. `id` is its path, so that lists of files page like every other list. */
+export const CheckpointFile = z.object({
+  id: z.string(),
+  object: z.literal('fine_tuning.job.checkpoint.file'),
+  path: z.string(),
+  bytes: z.int(),
+  /** Hexadecimal. */
+  sha256: z.string(),
+});
+export type CheckpointFile = z.infer<typeof CheckpointFile>;
+
+/** `metadata[key]=value` keeps jobs that carry all these pairs; `metadata=` or `metadata=null` those without metadata. */
+export const ListJobsQuery = z.object({
+  ...pageQuery({ fallback: 20, maximum: 100 }),
+  metadata: z
+    .preprocess(
+      (value) => (value === '' || value === 'null' ? null : value),
+      z.record(z.string(), z.string()).nullable(),
+    )
+    .optional(),
+});
+export type ListJobsQuery = z.infer<typeof ListJobsQuery>;
+export const ListEventsQuery = z.object(pageQuery({ fallback: 20, maximum: 100 }));
+export type ListEventsQuery = z.infer<typeof ListEventsQuery>;
+export const ListCheckpointsQuery = z.object(pageQuery({ fallback: 10, maximum: 100 }));
+export type ListCheckpointsQuery = z.infer<typeof ListCheckpointsQuery>;
+
+export const FineTuningJobList = listOf(FineTuningJob);
+export type FineTuningJobList = z.infer<typeof FineTuningJobList>;
+export const FineTuningJobEventList = listOf(FineTuningJobEvent);
+export type FineTuningJobEventList = z.infer<typeof FineTuningJobEventList>;
+export const FineTuningJobCheckpointList = listOf(FineTuningJobCheckpoint);
+export type FineTuningJobCheckpointList = z.infer<typeof FineTuningJobCheckpointList>;
+export const CheckpointFileList = listOf(CheckpointFile);
+export type CheckpointFileList = z.infer<typeof CheckpointFileList>;
+
+/**
+ * `ft:{base}:{organization}:{suffix}:{8 chars}`, the same whenever it is made for the same job.
+ *
+ * @param job.id its last 8 characters end the name
+ */
+export function fineTunedModelName(job: {
+  id: string;
+  model: string;
+  organizationId: string;
+  suffix: string | null;
+}): string {
+  return `ft:${job.model}:${job.organizationId}:${job.suffix ?? ''}:${job.id.slice(-8)}`;
+}
+
+/** Name of the model that a job's checkpoint at a step holds. */
+export function checkpointModelName(job: Parameters<typeof fineTunedModelName>[0], step: number): string {
+  return `${fineTunedModelName(job)}:ckpt-step-${step}`;
+}

@@ -1,0 +1,37 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type LlamaConfig, parseLlamaConfig } from './config.js';
+import type { Weights } from './policy.js';
+import { readWeights } from './safetensors.js';
+
+/** A model in Hugging Face layout, read from a folder. */
+export interface ModelFolder {
+  readonly config: LlamaConfig;
+  readonly weights: Weights;
+  /** everything but the weights, by file name: config, tokenizer, chat template, generation settings */
+  readonly otherFiles: ReadonlyMap<string, Uint8Array>;
+}
+
+/** What a folder's model needs beside its weights. Anything else (READMEs, other formats) stays behind. */
+const CARRIED_FILES = new Set([
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+]);
+
+/**
+ * @throws UnsupportedConfigError naming the field of a config that this package cannot run
+ * @throws Error when config.json or the weights are missing or damaged
+ */
+export async function readModelFolder(dir: string): Promise<ModelFolder> {
+  const names = (await readdir(dir)).filter((name) => CARRIED_FILES.has(name)).sort();
+  const otherFiles = new Map<string, Uint8Array>();
+  for (const name of names) otherFiles.set(name, await readFile(join(dir, name)));
+  const configBytes = otherFiles.get('config.json');
+  if (configBytes === undefined) throw new Error(`${dir} has no config.json`);
+  const config = parseLlamaConfig(JSON.parse(new TextDecoder().decode(configBytes)));
+  return { config, weights: await readWeights((name) => readFile(join(dir, name))), otherFiles };
+}

@@ -1,0 +1,259 @@
+import {
+  compileGraph,
+  type Engine,
+  float32,
+  input,
+  int32,
+  type Session,
+  type Tensor,
+  type Value,
+} from '@polymode/autodiff';
+import { packSequences, positionRows, roundedLength, type Sequence } from './batch.js';
+import type { LlamaConfig } from './config.js';
+import { parameterInputs, parameterShapes, tokenStatistics } from './llama.js';
+import { type SamplingMode, samplerGraph } from './sampler.js';
+
+/** Weights by Hugging Face parameter name. */
+export type Weights = Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>;
+
+export interface SamplingOptions {
+  /** Most tokens of a completion, the stop token included; at least 1. */
+  readonly maxTokens: number;
+  /** Logits are divided by this; 0 takes the likeliest token. @defaultValue 1 */
+  readonly temperature?: number;
+  /** Draw from the smallest set of tokens that holds this share of probability. @defaultValue 1 */
+  readonly topP?: number;
+  /** Draw from the k likeliest tokens; 0 for all. @defaultValue 0 */
+  readonly topK?: number;
+  /** A completion ends with (and contains) the first of these. */
+  readonly stopTokens: readonly number[];
+}
+
+export interface Completion {
+  readonly tokens: readonly number[];
+  /** log-probability of each token, in nats, under the whole distribution at the sampling temperature */
+  readonly logProbabilities: Float32Array;
+  /** 'stop' when a stop token ended it, 'length' when maxTokens did */
+  readonly finishReason: 'stop' | 'length';
+}
+
+/** The random numbers of completion `sample` of prompt `prompt`: at least maxTokens values in (0, 1). */
+export type UniformSource = (prompt: number, sample: number) => Float32Array;
+
+/** Rows that one run of the sampler may hold; more are drawn in several runs, with the same result. */
+const SAMPLER_ROWS = 256;
+
+/**
+ * A transformer whose weights are variables of an engine, named `prefix` + parameter name.
+ * Two policies of one engine (the trained one and its reference) differ by their prefix.
+ */
+export class Policy {
+  private readonly sessions = new Map<string, Promise<Session>>();
+
+  constructor(
+    readonly config: LlamaConfig,
+    readonly engine: Engine,
+    readonly prefix: string,
+    /** written into unused positions; any valid token */
+    readonly paddingToken: number,
+  ) {}
+
+  get parameterNames(): string[] {
+    return Object.keys(parameterShapes(this.config));
+  }
+
+  /** Sets every weight. @throws Error naming a parameter that is missing, unknown or of another shape */
+  async setWeights(weights: Weights): Promise<void> {
+    const shapes = parameterShapes(this.config);
+    const values: Record<string, Value> = {};
+    for (const [name, shape] of Object.entries(shapes)) {
+      const weight = weights[name];
+      if (weight === undefined) throw new Error(`the weights lack ${name}`);
+      if (weight.shape.join() !== shape.join()) {
+        throw new Error(`${name} has shape [${weight.shape}], but the config asks for [${shape}]`);
+      }
+      values[this.prefix + name] = float32(weight.data, shape);
+    }
+    const unknown = Object.keys(weights).find((name) => shapes[name] === undefined && name !== 'lm_head.weight');
+    if (unknown !== undefined) throw new Error(`the weights have ${unknown}, which a Llama of this config has not`);
+    await this.engine.set(values);
+  }
+
+  /** A copy of every weight. */
+  async weights(): Promise<Weights> {
+    const names = this.parameterNames;
+    const values = await this.engine.get(names.map((name) => this.prefix + name));
+    return Object.fromEntries(
+      names.map((name) => {
+        const { shape, data } = values[this.prefix + name]!;
+        return [name, { shape, data: data as Float32Array }];
+      }),
+    );
+  }
+
+  /** Feeds that read this policy's weights. */
+  weightFeeds(): Record<string, { variable: string }> {
+    return Object.fromEntries(this.parameterNames.map((name) => [name, { variable: this.prefix + name }]));
+  }
+
+  /**
+   * Draws `groupSize` completions of each prompt. A completion depends on its prompt, its random numbers and the
+   * options only, never on what else is in the batch.
+   *
+   * @returns completions[prompt][sample]
+   * @throws RangeError when a prompt is empty or does not leave room for maxTokens in the context
+   */
+  async sample(
+    prompts: readonly (readonly number[])[],
+    groupSize: number,
+    uniforms: UniformSource,
+    options: SamplingOptions,
+  ): Promise<Completion[][]> {
+    const promptsPerRun = Math.max(1, Math.floor(SAMPLER_ROWS / groupSize));
+    const completions: Completion[][] = [];
+    for (let from = 0; from < prompts.length; from += promptsPerRun) {
+      const part = prompts.slice(from, from + promptsPerRun);
+      completions.push(...(await this.sampleRun(part, groupSize, (p, s) => uniforms(from + p, s), options)));
+    }
+    return completions;
+  }
+
+  private async sampleRun(
+    prompts: readonly (readonly number[])[],
+    groupSize: number,
+    uniforms: UniformSource,
+    options: SamplingOptions,
+  ): Promise<Completion[][]> {
+    const { maxTokens, temperature = 1, topP = 1, topK = 0, stopTokens } = options;
+    const longest = Math.max(...prompts.map((p) => p.length));
+    if (prompts.some((p) => p.length === 0)) throw new RangeError('a prompt has no tokens');
+    if (longest + maxTokens > this.config.maxPositionEmbeddings) {
+      throw new RangeError(
+        `a prompt of ${longest} tokens and ${maxTokens} more do not fit the context of ${this.config.maxPositionEmbeddings}`,
+      );
+    }
+    const promptLength = roundedLength(longest);
+    const mode: SamplingMode = temperature === 0 ? 'greedy' : topP < 1 || topK > 0 ? 'filtered' : 'full';
+    const session = await this.session(`sample ${promptLength} ${maxTokens} ${mode}`, () =>
+      samplerGraph(this.config, { promptLength, completionLength: maxTokens, mode }),
+    );
+
+    const rows = prompts.length * groupSize;
+    const tokens = new Int32Array(prompts.length * promptLength).fill(this.paddingToken);
+    for (const [n, prompt] of prompts.entries()) tokens.set(prompt, n * promptLength);
+    const random = new Float32Array(maxTokens * rows);
+    for (let row = 0; row < rows; row++) {
+      const own = uniforms(Math.floor(row / groupSize), row % groupSize);
+      for (let c = 0; c < maxTokens; c++) random[c * rows + row] = own[c]!;
+    }
+    const rowPrompt = Int32Array.from({ length: rows }, (_, row) => Math.floor(row / groupSize));
+    const feeds: Record<string, Value> = {
+      tokens: int32(tokens, [prompts.length, promptLength]),
+      positions: positionRows(prompts.length, promptLength),
+      last: int32(
+        prompts.map((p, n) => n * promptLength + p.length - 1),
+        [prompts.length],
+      ),
+      lengths: int32(
+        rowPrompt.map((n) => prompts[n]!.length),
+        [rows],
+      ),
+      prompt_of_row: int32(rowPrompt, [rows]),
+      uniforms: float32(random, [maxTokens, rows]),
+      rounds: { dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(maxTokens)) },
+      stop: int32(stopTokens, [stopTokens.length]),
+      padding: int32([this.paddingToken], [1]),
+      temperature: float32([mode === 'greedy' ? 1 : temperature], []),
+      top_p: float32([topP], []),
+      top_k: float32([topK === 0 ? this.config.vocabSize : topK], []),
+    };
+    const out = await session.run(
+      { ...this.weightFeeds(), ...feeds },
+      { tokens: 'return', log_probabilities: 'return' },
+    );
+    return collect(out.tokens!, out.log_probabilities!, prompts.length, groupSize, new Set(stopTokens));
+  }
+
+  /**
+   * Teacher-forced log-probability of every completion token, sequence after sequence.
+   *
+   * @returns [M], in nats
+   */
+  async logProbabilities(sequences: readonly Sequence[], temperature: number): Promise<Float32Array> {
+    const batch = packSequences(sequences, this.paddingToken);
+    const session = await this.session(`score ${batch.length}`, () => {
+      const inputs = trainingInputs(batch.length);
+      const { logProbabilities } = tokenStatistics(
+        this.config,
+        parameterInputs(this.config),
+        inputs.tokens,
+        inputs.positions,
+        inputs.at,
+        inputs.targets,
+        inputs.temperature,
+      );
+      return { log_probabilities: logProbabilities };
+    });
+    const { tokens, positions, at, targets } = batch;
+    const out = await session.run(
+      { ...this.weightFeeds(), tokens, positions, at, targets, temperature: float32([temperature], []) },
+      { log_probabilities: 'return' },
+    );
+    return out.log_probabilities!.data as Float32Array;
+  }
+
+  private session(key: string, build: () => Record<string, Tensor>): Promise<Session> {
+    let session = this.sessions.get(key);
+    if (session === undefined) {
+      session = this.engine.compile(compileGraph(build(), this.engine.profile));
+      this.sessions.set(key, session);
+    }
+    return session;
+  }
+}
+
+/** The inputs of `tokenStatistics` as graph inputs, for rows of one fixed length. */
+export function trainingInputs(length: number): {
+  tokens: Tensor;
+  positions: Tensor;
+  at: Tensor;
+  targets: Tensor;
+  temperature: Tensor;
+} {
+  return {
+    tokens: input('tokens', 'int32', ['B', length]),
+    positions: input('positions', 'int32', ['B', length]),
+    at: input('at', 'int32', ['M']),
+    targets: input('targets', 'int32', ['M']),
+    temperature: input('temperature', 'float32', []),
+  };
+}
+
+/** Cuts each row after its first stop token. @param tokens [rounds, B] @param logs [rounds, B] */
+function collect(
+  tokens: Value,
+  logs: Value,
+  prompts: number,
+  groupSize: number,
+  stops: ReadonlySet<number>,
+): Completion[][] {
+  const [rounds, rows] = tokens.shape as [number, number];
+  const complete = (row: number): Completion => {
+    const own: number[] = [];
+    const ownLogs: number[] = [];
+    for (let c = 0; c < rounds; c++) {
+      const token = Number(tokens.data[c * rows + row]);
+      own.push(token);
+      ownLogs.push(Number(logs.data[c * rows + row]));
+      if (stops.has(token)) break;
+    }
+    return {
+      tokens: own,
+      logProbabilities: Float32Array.from(ownLogs),
+      finishReason: stops.has(own[own.length - 1]!) ? 'stop' : 'length',
+    };
+  };
+  return Array.from({ length: prompts }, (_, n) =>
+    Array.from({ length: groupSize }, (_, g) => complete(n * groupSize + g)),
+  );
+}

@@ -1,0 +1,158 @@
+import type { Weights } from './policy.js';
+
+/**
+ * The safetensors format: an 8-byte little-endian header length, a JSON header of
+ * `{name: {dtype, shape, data_offsets: [begin, end]}}`, then the bytes of all tensors.
+ */
+export class SafetensorsError extends Error {
+  override name = 'SafetensorsError';
+}
+
+interface Entry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+const BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+const METADATA = '__metadata__';
+
+/**
+ * Every tensor of a file as float32; F16 and BF16 are widened exactly.
+ *
+ * @throws SafetensorsError naming the tensor whose type, shape or place in the file is wrong
+ */
+export function readSafetensors(file: Uint8Array): Weights {
+  const { header, data } = split(file);
+  const tensors: Record<string, { shape: readonly number[]; data: Float32Array }> = {};
+  const taken: { begin: number; end: number; name: string }[] = [];
+  for (const [name, value] of Object.entries(header)) {
+    if (name === METADATA) continue;
+    const { dtype, shape, begin, end } = checkEntry(name, value, data.length);
+    taken.push({ begin, end, name });
+    tensors[name] = { shape, data: toFloat32(dtype, data.subarray(begin, end)) };
+  }
+  taken.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  for (const [i, { begin, name }] of taken.entries()) {
+    const before = taken[i - 1];
+    if (before !== undefined && begin < before.end) {
+      throw new SafetensorsError(`tensors ${before.name} and ${name} overlap`);
+    }
+  }
+  return tensors;
+}
+
+function split(file: Uint8Array): { header: Record<string, unknown>; data: Uint8Array } {
+  if (file.length < 8) throw new SafetensorsError(`a file of ${file.length} bytes is too short for a header`);
+  const length = new DataView(file.buffer, file.byteOffset, 8).getBigUint64(0, true);
+  if (length > BigInt(file.length - 8)) {
+    throw new SafetensorsError(`the header claims ${length} bytes, but the file has ${file.length}: it is cut off`);
+  }
+  const end = 8 + Number(length);
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.subarray(8, end)));
+  } catch (cause) {
+    throw new SafetensorsError('the header is not JSON', { cause });
+  }
+  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
+    throw new SafetensorsError('the header is not a JSON object');
+  }
+  return { header: header as Record<string, unknown>, data: file.subarray(end) };
+}
+
+function checkEntry(
+  name: string,
+  value: unknown,
+  available: number,
+): { dtype: string; shape: readonly number[]; begin: number; end: number } {
+  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Partial<Entry>;
+  const natural = (n: unknown): n is number => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0;
+  const width = typeof dtype === 'string' ? BYTES[dtype] : undefined;
+  if (width === undefined) {
+    throw new SafetensorsError(`tensor ${name} has type ${dtype}; supported are ${Object.keys(BYTES).join(', ')}`);
+  }
+  if (!Array.isArray(shape) || !shape.every(natural)) throw new SafetensorsError(`tensor ${name} has no valid shape`);
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(natural)) {
+    throw new SafetensorsError(`tensor ${name} has no valid data_offsets`);
+  }
+  const [begin, end] = offsets as [number, number];
+  const wanted = shape.reduce((a: number, b: number) => a * b, 1) * width;
+  if (end - begin !== wanted) {
+    throw new SafetensorsError(`tensor ${name} of shape [${shape}] needs ${wanted} bytes, but has ${end - begin}`);
+  }
+  if (end > available)
+    throw new SafetensorsError(`tensor ${name} ends at byte ${end} of ${available}: the file is cut off`);
+  return { dtype: dtype as string, shape, begin, end };
+}
+
+function toFloat32(dtype: string, bytes: Uint8Array): Float32Array {
+  // A copy, so that the result is aligned and does not hold on to the file.
+  const copy = bytes.slice().buffer;
+  if (dtype === 'F32') return new Float32Array(copy);
+  const halves = new Uint16Array(copy);
+  if (dtype === 'F16') return Float32Array.from(halves, halfToNumber);
+  const words = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
+  return new Float32Array(words.buffer);
+}
+
+/** IEEE 754 binary16. */
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/**
+ * A file of float32 tensors. Tensors are sorted by name and nothing else goes in, so equal weights give equal bytes.
+ * The metadata is what transformers writes and checks.
+ */
+export function writeSafetensors(tensors: Weights): Uint8Array {
+  const names = Object.keys(tensors).sort();
+  const header: Record<string, unknown> = { [METADATA]: { format: 'pt' } };
+  let end = 0;
+  for (const name of names) {
+    const { shape, data } = tensors[name]!;
+    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
+    end += data.byteLength;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  // Spaces after the header keep the tensors aligned to 8 bytes for readers that map the file.
+  const headerLength = Math.ceil(json.length / 8) * 8;
+  const file = new Uint8Array(8 + headerLength + end);
+  new DataView(file.buffer).setBigUint64(0, BigInt(headerLength), true);
+  file.fill(0x20, 8, 8 + headerLength);
+  file.set(json, 8);
+  let at = 8 + headerLength;
+  for (const name of names) {
+    const { data } = tensors[name]!;
+    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return file;
+}
+
+const SINGLE_FILE = 'model.safetensors';
+const INDEX_FILE = 'model.safetensors.index.json';
+
+/**
+ * The weights of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+ *
+ * @param readFile reads a file of the folder by name; throws when it is not there
+ */
+export async function readWeights(readFile: (name: string) => Promise<Uint8Array>): Promise<Weights> {
+  const index = await readFile(INDEX_FILE).catch(() => null);
+  if (index === null) return readSafetensors(await readFile(SINGLE_FILE));
+  const { weight_map: map } = JSON.parse(new TextDecoder().decode(index)) as { weight_map: Record<string, string> };
+  const shards = [...new Set(Object.values(map))].sort();
+  const parts: Weights[] = [];
+  for (const name of shards) parts.push(readSafetensors(await readFile(name)));
+  const all: Weights = Object.assign({}, ...parts);
+  const missing = Object.keys(map).find((name) => all[name] === undefined);
+  if (missing !== undefined) throw new SafetensorsError(`no shard has tensor ${missing}, which the index lists`);
+  return all;
+}

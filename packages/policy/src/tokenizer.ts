@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { AutoTokenizer, env } from '@huggingface/transformers';
+import { tokenIds } from './config.js';
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: unknown;
+}
+
+/** A model's tokenizer and chat template. */
+export interface Tokenizer {
+  readonly vocabularySize: number;
+  /** what unused positions are filled with */
+  readonly paddingToken: number;
+  /** tokens that end a completion, the tokenizer's own first */
+  readonly stopTokens: readonly number[];
+  /** A conversation as the model expects it, up to where the assistant is to answer. */
+  encodeChat(messages: readonly ChatMessage[]): number[];
+  /** Text as it is, without special tokens. */
+  encode(text: string): number[];
+  /** Text of tokens, special tokens left out. */
+  decode(tokens: readonly number[]): string;
+}
+
+/**
+ * Loads the tokenizer of a folder in Hugging Face layout. Nothing is fetched from anywhere.
+ *
+ * @throws Error when the folder has no tokenizer, or one without an end-of-text token
+ */
+export async function loadTokenizer(dir: string): Promise<Tokenizer> {
+  const folder = resolve(dir);
+  env.allowRemoteModels = false;
+  env.allowLocalModels = true;
+  // transformers.js looks for models by name below one folder.
+  env.localModelPath = dirname(folder);
+  const tokenizer = await AutoTokenizer.from_pretrained(basename(folder), { local_files_only: true });
+  const ends = [tokenizer.eos_token_id, ...(await generationStops(folder))];
+  const stopTokens = [...new Set(ends.filter((id): id is number => typeof id === 'number'))];
+  if (stopTokens.length === 0) throw new Error(`the tokenizer of ${dir} has no eos_token`);
+  const padding = tokenizer.pad_token_id;
+  return {
+    vocabularySize: tokenizer.get_vocab().size,
+    paddingToken: typeof padding === 'number' && padding >= 0 ? padding : stopTokens[0]!,
+    stopTokens,
+    encodeChat: (messages) => {
+      const conversation = messages.map(({ role, content }) => ({ role, content: textOf(content) }));
+      const ids = tokenizer.apply_chat_template(conversation, {
+        add_generation_prompt: true,
+        tokenize: true,
+        return_tensor: false,
+        return_dict: false,
+      });
+      return [...(ids as number[])];
+    },
+    encode: (text) => tokenizer.encode(text, { add_special_tokens: false }),
+    decode: (tokens) =>
+      tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+  };
+}
+
+/** A message's text: a string, or the text parts of a list of parts. */
+function textOf(content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return content === null || content === undefined ? '' : JSON.stringify(content);
+  return content
+    .map((part: unknown) => (typeof part === 'object' && part !== null && 'text' in part ? String(part.text) : ''))
+    .join('');
+}
+
+async function generationStops(folder: string): Promise<number[]> {
+  try {
+    const { eos_token_id: ids } = JSON.parse(await readFile(join(folder, 'generation_config.json'), 'utf8'));
+    return tokenIds(ids);
+  } catch {
+    return []; // the file is optional
+  }
+}

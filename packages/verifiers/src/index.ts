@@ -1,1 +1,42 @@
-export {};
+export {
+  type Grade,
+  type Grader,
+  type GraderConfig,
+  GraderConfigError,
+  type GraderErrorKind,
+  GraderRuntimeError,
+  type Item,
+  type ItemProblem,
+  type Sample,
+  type StringCheckConfig,
+  type StringCheckOperation,
+  type TaskConfig,
+} from './grader.js';
+export { compileGrader } from './graders/index.js';
+export { UNPARSEABLE } from './graders/task.js';
+export {
+  type IdealSummary,
+  idealL1,
+  idealRecovery,
+  idealSummary,
+  idealTopOutcomeShare,
+  idealUniqueness,
+} from './ideal-sampler.js';
+export {
+  l1ToTarget,
+  parseRate,
+  recovery,
+  type Summary,
+  summarize,
+  topOutcomeShare,
+  uniqueness,
+  validity,
+} from './metrics.js';
+export type { Assessment, GenerateOptions, GradableTask, PromptStyle, Row, Task } from './task.js';
+export type { Expression, Operator } from './tasks/boolean/expression.js';
+export { type BooleanInstance, hypothesisSpace, type Observation } from './tasks/boolean/space.js';
+export type { BooleanOptions } from './tasks/boolean/tables.js';
+export { type TaskName, tasks } from './tasks/index.js';
+export type { Structure, VoxelInstance } from './tasks/voxel/structure.js';
+export type { VoxelOptions } from './tasks/voxel/views.js';
+export { compileTemplate, type Template } from './template.js';

@@ -1,0 +1,62 @@
+import { GraderConfigError } from '../grader.js';
+
+/** A grader definition being read: fields are checked one by one, in the order in which a person would fix them. */
+export class Definition {
+  constructor(
+    private readonly fields: Readonly<Record<string, unknown>>,
+    /** where the definition sits, as in `grader` */
+    readonly param: string,
+  ) {}
+
+  /** @throws GraderConfigError unless every field is one of `known` */
+  onlyFields(known: readonly string[]): void {
+    for (const field of Object.keys(this.fields)) {
+      if (!known.includes(field)) {
+        throw new GraderConfigError(
+          `Unknown field '${field}' in a ${String(this.fields.type)} grader. It has: ${known.join(', ')}.`,
+          `${this.param}.${field}`,
+        );
+      }
+    }
+  }
+
+  has(field: string): boolean {
+    return this.fields[field] !== undefined && this.fields[field] !== null;
+  }
+
+  string(field: string): string {
+    const value = this.fields[field];
+    const param = `${this.param}.${field}`;
+    if (value === undefined) throw new GraderConfigError(`Missing required field '${field}' (a string).`, param);
+    if (typeof value !== 'string') {
+      throw new GraderConfigError(`'${field}' must be a string, not ${kindOf(value)}.`, param);
+    }
+    return value;
+  }
+
+  nonEmptyString(field: string): string {
+    const value = this.string(field);
+    if (value.trim() === '') throw new GraderConfigError(`'${field}' must not be empty.`, `${this.param}.${field}`);
+    return value;
+  }
+
+  /** @param hints what to say about values that are often written by mistake */
+  oneOf<T extends string>(field: string, choices: readonly T[], hints: Readonly<Record<string, string>> = {}): T {
+    const value = this.string(field);
+    const choice = choices.find((c) => c === value);
+    if (choice === undefined) {
+      const hint = Object.hasOwn(hints, value) ? ` ${hints[value]}` : '';
+      throw new GraderConfigError(
+        `'${field}' must be one of ${choices.join(', ')}, not '${value}'.${hint}`,
+        `${this.param}.${field}`,
+      );
+    }
+    return choice;
+  }
+}
+
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

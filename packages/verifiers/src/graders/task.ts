@@ -1,0 +1,36 @@
+import { type Grader, GraderRuntimeError, type TaskConfig } from '../grader.js';
+import type { GradableTask } from '../task.js';
+import { type TaskName, tasks } from '../tasks/index.js';
+import type { Definition } from './definition.js';
+
+/** Answers that no parser can read share this outcome. */
+export const UNPARSEABLE = 'unparseable';
+
+/**
+ * 1 when the answer is in the admissible set of the instance that the row carries, else 0. The outcome is the task's
+ * canonical key. Answers that cannot be read earn 0 and share one outcome.
+ */
+export function task(definition: Definition): Grader {
+  definition.onlyFields(['type', 'name', 'task']);
+  const taskName = definition.oneOf('task', Object.keys(tasks) as TaskName[]);
+  const config: TaskConfig = {
+    type: 'task',
+    name: definition.has('name') ? definition.nonEmptyString('name') : taskName,
+    task: taskName,
+  };
+  const verifier: GradableTask = tasks[taskName];
+  return {
+    config,
+    name: config.name,
+    type: config.type,
+    checkItem: (item) => verifier.checkItem(item),
+    grade: async (sample, item) => {
+      const [problem] = verifier.checkItem(item);
+      if (problem !== undefined) {
+        throw new GraderRuntimeError(`${problem.path}: ${problem.message}`, 'invalid_variable_error');
+      }
+      const { key, valid } = verifier.assess(sample.output_text, item);
+      return { reward: valid ? 1 : 0, outcome: key ?? UNPARSEABLE };
+    },
+  };
+}

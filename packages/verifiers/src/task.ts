@@ -1,0 +1,60 @@
+import type { Item, ItemProblem } from './grader.js';
+
+/** `full` explains everything to a general model; `compact` holds only what varies, for small trained models. */
+export type PromptStyle = 'full' | 'compact';
+
+/** What a verifier finds in one answer. */
+export interface Assessment {
+  /** canonical key; null when the answer cannot be read */
+  readonly key: string | null;
+  /** in the admissible set */
+  readonly valid: boolean;
+  /** whether the key enters uniqueness: parsed answers do, and some tasks also ask that they lie in the space */
+  readonly countsForUniqueness: boolean;
+}
+
+/** The part of a task that grading needs; it reads the instance from a row's fields. */
+export interface GradableTask {
+  readonly name: string;
+  /** fields of the instance that the row lacks or has in a wrong form; [] when there is an instance */
+  checkItem(item: Item): ItemProblem[];
+  /** @param item one that `checkItem` accepts */
+  assess(text: string, item: Item): Assessment;
+}
+
+/** One line of a training file: a conversation plus the fields of the instance. */
+export type Row<Instance> = { messages: { role: 'user'; content: string }[] } & Instance;
+
+/** Options of every generator; each task adds its own. */
+export interface GenerateOptions {
+  /** how many, drawn without replacement; all of them, in order, when absent */
+  readonly count?: number;
+  /** of the draw: same seed, same instances in the same order. @defaultValue 0 */
+  readonly seed?: number;
+  /** @defaultValue 'compact' */
+  readonly style?: PromptStyle;
+}
+
+/**
+ * Problems with many right answers whose admissible set is known exactly.
+ *
+ * For every instance and member k of `admissibleSet`: `key(parse(render(k)))` is k, and `verify` accepts it.
+ */
+export interface Task<Instance extends object, Hypothesis, Options extends GenerateOptions> extends GradableTask {
+  /** @throws TypeError naming the first problem */
+  readInstance(item: Item): Instance;
+  /** @throws RangeError for options that describe no instance, or too many to list */
+  instances(options?: Options): Instance[];
+  /** `instances` with their prompts */
+  generate(options?: Options): Row<Instance>[];
+  prompt(instance: Instance, style: PromptStyle): string;
+  /** null when the text holds no answer that can be read */
+  parse(text: string, instance: Instance): Hypothesis | null;
+  verify(hypothesis: Hypothesis, instance: Instance): boolean;
+  key(hypothesis: Hypothesis): string;
+  /** The canonical answer text. @throws RangeError for a key that is not canonical */
+  render(answer: Hypothesis | string, instance: Instance): string;
+  /** keys in code unit order. @throws RangeError for over a million of them */
+  admissibleSet(instance: Instance): string[];
+  admissibleCount(instance: Instance): number;
+}

@@ -1,0 +1,10 @@
+import { booleanTask } from './boolean/index.js';
+import { voxelTask } from './voxel/index.js';
+
+/** One entry per task that graders can name. */
+export const tasks = {
+  'hypospace/boolean': booleanTask,
+  'hypospace/voxel': voxelTask,
+} as const;
+
+export type TaskName = keyof typeof tasks;

@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { type Assessment, compileGrader, hypothesisSpace, type Operator, summarize, tasks } from '@polymode/verifiers';
+import { describe, expect, it } from 'vitest';
+
+interface Case {
+  instance: string;
+  text: string;
+  tag: string;
+  parsed: boolean;
+  valid: boolean;
+  key: string | null;
+}
+type Fields = Record<string, unknown>;
+interface Cases {
+  instances: Record<string, Fields>;
+  cases: Case[];
+}
+interface Sets {
+  sets: (Fields & { id: string; size: number; members: string[] })[];
+  spaces?: Record<string, string[]>;
+}
+interface MetricsCase {
+  domain: string;
+  instance: Fields;
+  responses: string[];
+  admissible: number;
+  parsed?: number;
+  validity: number;
+  uniqueness: number;
+  recovery: number;
+}
+
+function read<T>(name: string): T {
+  return JSON.parse(readFileSync(new URL(`./vectors/${name}.json`, import.meta.url), 'utf8')) as T;
+}
+
+/** Erases the types of the instances, which the vectors carry as plain JSON. */
+function verifierOf(domain: string): {
+  assess(text: string, fields: Fields): Assessment;
+  set(fields: Fields): string[];
+  count(fields: Fields): number;
+} {
+  if (domain === 'boolean') {
+    const task = tasks['hypospace/boolean'];
+    return {
+      assess: (text, fields) => task.assess(text, fields),
+      set: (fields) => task.admissibleSet(task.readInstance(fields)),
+      count: (fields) => task.admissibleCount(task.readInstance(fields)),
+    };
+  }
+  const task = tasks['hypospace/voxel'];
+  return {
+    assess: (text, fields) => task.assess(text, fields),
+    set: (fields) => task.admissibleSet(task.readInstance(fields)),
+    count: (fields) => task.admissibleCount(task.readInstance(fields)),
+  };
+}
+
+describe.each(['boolean', 'voxel'] as const)('%s vectors', (domain) => {
+  const { instances, cases } = read<Cases>(`${domain}_cases`);
+  const grader = compileGrader({ type: 'task', task: `hypospace/${domain}` });
+
+  it.each(cases.map((c, i) => [`${i} ${c.tag}`, c] as const))('%s', async (_, c) => {
+    const item = instances[c.instance]!;
+    const { key, valid } = verifierOf(domain).assess(c.text, item);
+    expect({ parsed: key !== null, valid, key }).toEqual({ parsed: c.parsed, valid: c.valid, key: c.key });
+    expect(grader.checkItem(item)).toEqual([]);
+    expect(await grader.grade({ output_text: c.text }, item)).toEqual({
+      reward: c.valid ? 1 : 0,
+      outcome: c.key ?? 'unparseable',
+    });
+  });
+
+  it.each(read<Sets>(`${domain}_sets`).sets.map((s) => [s.id, s] as const))('admissible set of %s', (_, set) => {
+    const members = verifierOf(domain).set(set);
+    expect(members).toEqual([...set.members].sort());
+    expect(members).toHaveLength(set.size);
+    expect(verifierOf(domain).count(set)).toBe(set.size);
+  });
+});
+
+const OPERATORS: Record<string, Operator[]> = {
+  basic: ['AND', 'OR'],
+  extended: ['AND', 'OR', 'NOT'],
+  full: ['AND', 'OR', 'NOT', 'NOR'],
+};
+
+it.each(Object.entries(read<Sets>('boolean_sets').spaces ?? {}))('boolean space %s', (id, members) => {
+  const [operators, depth] = id.split(',');
+  const space = hypothesisSpace(['x', 'y'], OPERATORS[operators!]!, Number(depth));
+  expect([...space.keys()].sort()).toEqual(members);
+});
+
+describe('metrics vectors', () => {
+  const { cases } = read<{ cases: MetricsCase[] }>('metrics');
+  const ours = cases.filter((c) => c.domain === 'boolean' || c.domain === 'voxel3d');
+
+  it('has cases of both tasks', () => {
+    expect(new Set(ours.map((c) => c.domain))).toEqual(new Set(['boolean', 'voxel3d']));
+  });
+
+  it.each(ours.map((c, i) => [`${i} ${c.domain}`, c] as const))('%s', (_, c) => {
+    const { assess, set } = verifierOf(c.domain);
+    const admissible = set(c.instance);
+    expect(admissible).toHaveLength(c.admissible);
+    const summary = summarize(
+      c.responses.map((text) => assess(text, c.instance)),
+      admissible,
+    );
+    // The vectors are rounded to 12 digits.
+    expect(summary.validity).toBeCloseTo(c.validity, 11);
+    expect(summary.uniqueness).toBeCloseTo(c.uniqueness, 11);
+    expect(summary.recovery).toBeCloseTo(c.recovery, 11);
+    if (c.parsed !== undefined) expect(summary.parse_rate).toBeCloseTo(c.parsed, 11);
+  });
+});

@@ -87,14 +87,27 @@ function checkEntry(
 }
 
 function toFloat32(dtype: string, bytes: Uint8Array): Float32Array {
-  // A copy, so that the result is aligned and does not hold on to the file.
-  const copy = bytes.slice().buffer;
+  // A copy, so that the result is aligned and does not hold on to the file. (`slice` of a Node Buffer would be a view.)
+  const copy = new Uint8Array(bytes).buffer;
   if (dtype === 'F32') return new Float32Array(copy);
   const halves = new Uint16Array(copy);
-  if (dtype === 'F16') return Float32Array.from(halves, halfToNumber);
+  if (dtype === 'F16') {
+    const table = halfTable();
+    const values = new Float32Array(halves.length);
+    for (let i = 0; i < halves.length; i++) values[i] = table[halves[i]!]!;
+    return values;
+  }
   const words = new Uint32Array(halves.length);
   for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
   return new Float32Array(words.buffer);
+}
+
+let halves: Float32Array | undefined;
+
+/** The value of each of the 2¹⁶ half-precision numbers; made when first needed. */
+function halfTable(): Float32Array {
+  halves ??= Float32Array.from({ length: 0x10000 }, (_, bits) => halfToNumber(bits));
+  return halves;
 }
 
 /** IEEE 754 binary16. */
@@ -117,6 +130,9 @@ export function writeSafetensors(tensors: Weights): Uint8Array {
   let end = 0;
   for (const name of names) {
     const { shape, data } = tensors[name]!;
+    if (shape.reduce((a, b) => a * b, 1) !== data.length) {
+      throw new SafetensorsError(`tensor ${name} of shape [${shape}] cannot hold ${data.length} values`);
+    }
     header[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
     end += data.byteLength;
   }
@@ -147,12 +163,43 @@ const INDEX_FILE = 'model.safetensors.index.json';
 export async function readWeights(readFile: (name: string) => Promise<Uint8Array>): Promise<Weights> {
   const index = await readFile(INDEX_FILE).catch(() => null);
   if (index === null) return readSafetensors(await readFile(SINGLE_FILE));
-  const { weight_map: map } = JSON.parse(new TextDecoder().decode(index)) as { weight_map: Record<string, string> };
-  const shards = [...new Set(Object.values(map))].sort();
-  const parts: Weights[] = [];
-  for (const name of shards) parts.push(readSafetensors(await readFile(name)));
-  const all: Weights = Object.assign({}, ...parts);
-  const missing = Object.keys(map).find((name) => all[name] === undefined);
-  if (missing !== undefined) throw new SafetensorsError(`no shard has tensor ${missing}, which the index lists`);
+  const shardOf = readIndex(index);
+  const all: Record<string, Weights[string]> = {};
+  for (const shard of [...new Set(shardOf.values())].sort()) {
+    const tensors = readSafetensors(await readFile(shard));
+    for (const [name, tensor] of Object.entries(tensors)) {
+      // Each tensor counts once, where the index says it is.
+      if (shardOf.get(name) === shard) all[name] = tensor;
+    }
+  }
+  for (const [name, shard] of shardOf) {
+    if (all[name] === undefined)
+      throw new SafetensorsError(`${shard} lacks tensor ${name}, which ${INDEX_FILE} puts there`);
+  }
   return all;
+}
+
+/** Tensor name → file name. */
+function readIndex(bytes: Uint8Array): Map<string, string> {
+  let index: unknown;
+  try {
+    index = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new SafetensorsError(`${INDEX_FILE} is not JSON`, { cause });
+  }
+  const map = (index as { weight_map?: unknown } | null)?.weight_map;
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    throw new SafetensorsError(`${INDEX_FILE} has no weight_map`);
+  }
+  return new Map(
+    Object.entries(map).map(([name, shard]: [string, unknown]) => {
+      // A name with a slash could lead out of the folder.
+      if (typeof shard !== 'string' || !/^[^/\\]+$/.test(shard)) {
+        throw new SafetensorsError(
+          `${INDEX_FILE} puts tensor ${name} in ${JSON.stringify(shard)}, which is no file name`,
+        );
+      }
+      return [name, shard];
+    }),
+  );
 }

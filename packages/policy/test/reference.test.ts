@@ -1,0 +1,218 @@
+import {
+  adamW,
+  compileGraph,
+  Engine,
+  float32,
+  gradients,
+  input,
+  mul,
+  type Profile,
+  sum,
+  type Tensor,
+} from '@polymode/autodiff';
+import {
+  Policy,
+  packSequences,
+  parameterInputs,
+  positionRows,
+  sequenceHidden,
+  tokenStatistics,
+  trainingInputs,
+  vocabularyLogits,
+} from '@polymode/policy';
+import { afterAll, describe, expect, it } from 'vitest';
+import {
+  completionValues,
+  flat,
+  loadAdamW,
+  loadReference,
+  REFERENCE_MODELS,
+  sequencesOf,
+  worstGradient,
+} from './references.js';
+
+const engines: Engine[] = [];
+function engine(threads: number): Engine {
+  const made = new Engine({ threads });
+  engines.push(made);
+  return made;
+}
+afterAll(async () => {
+  await Promise.all(engines.map((e) => e.close()));
+});
+
+const returned = (names: Iterable<string>) => Object.fromEntries([...names].map((n) => [n, 'return' as const]));
+const largestDifference = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+  expect(a.length).toBe(b.length);
+  return Math.max(...Array.from(a, (v, i) => Math.abs(v - b[i]!)));
+};
+
+// Logits here are of order 5 and log-probabilities of order 10, so float32 alone costs about 1e-6 each; the tolerances
+// leave a factor of ten for sums in another order. Gradients measured 1e-6.
+const VALUE_TOLERANCE = 2e-5;
+const GRADIENT_TOLERANCE = 1e-5;
+
+describe.each(REFERENCE_MODELS)('%s against PyTorch', (model) => {
+  it('has its logits wherever there is a token', async () => {
+    const { config, weights, values, tensors } = await loadReference(model);
+    const policy = new Policy(config, engine(1), '', values.padding);
+    await policy.setWeights(weights);
+    const rows = values.input_ids.length;
+    const time = values.input_ids[0]!.length;
+    const tokens = input('tokens', 'int32', ['B', time]);
+    const positions = input('positions', 'int32', ['B', time]);
+    const parameters = parameterInputs(config);
+    const { hidden } = sequenceHidden(config, parameters, tokens, positions);
+    const graph = compileGraph({ logits: vocabularyLogits(config, parameters, hidden) }, policy.engine.profile);
+    const session = await policy.engine.compile(graph);
+    const out = await session.run(
+      {
+        ...policy.weightFeeds(),
+        tokens: { dtype: 'int32', shape: [rows, time], data: Int32Array.from(values.input_ids.flat()) },
+        positions: positionRows(rows, time),
+      },
+      { logits: 'return' },
+    );
+    const real = values.attention_mask.flat();
+    const atTokens = (logits: ArrayLike<number>): number[] =>
+      Array.from(logits).filter((_, i) => real[Math.floor(i / config.vocabSize)] === 1);
+    const made = atTokens(out.logits!.data as Float32Array);
+    expect(largestDifference(made, atTokens(tensors.logits!.data))).toBeLessThan(VALUE_TOLERANCE);
+  });
+
+  it('has its log-probabilities, at temperature 1 and another', async () => {
+    const { config, weights, values } = await loadReference(model);
+    const policy = new Policy(config, engine(2), '', values.padding);
+    await policy.setWeights(weights);
+    const sequences = sequencesOf(values, values.prompt_lengths);
+    for (const [temperature, rows] of [
+      [1, values.log_probabilities],
+      [values.temperature, values.log_probabilities_at_temperature],
+    ] as const) {
+      const logs = await policy.logProbabilities(sequences, temperature);
+      const expected = completionValues(values, rows, values.prompt_lengths);
+      expect(largestDifference(logs, expected)).toBeLessThan(VALUE_TOLERANCE);
+    }
+  });
+
+  // Prompts of one token, so that every token but the first of a row takes part.
+  it.each([
+    ['fused', 1],
+    ['fused', 2],
+    ['portable', 1],
+    ['portable', 2],
+  ] satisfies [Profile, number][])(
+    'has its gradients and entropies with the %s profile at %i threads',
+    async (profile, threads) => {
+      const { config, weights, values, tensors } = await loadReference(model);
+      const policy = new Policy(config, engine(threads), '', values.padding);
+      await policy.setWeights(weights);
+      const prompts = values.lengths.map(() => 1);
+      const batch = packSequences(sequencesOf(values, prompts), values.padding);
+      const inputs = trainingInputs(batch.length);
+      const parameters = parameterInputs(config);
+      const { logProbabilities, entropies } = tokenStatistics(
+        config,
+        parameters,
+        inputs.tokens,
+        inputs.positions,
+        inputs.at,
+        inputs.targets,
+        inputs.temperature,
+      );
+      const loss = sum(mul(input('weights', 'float32', ['M']), logProbabilities));
+      const names = Object.keys(parameters);
+      const made = gradients(loss, Object.values(parameters));
+      const outputs: Record<string, Tensor> = { loss, entropies };
+      for (const [i, name] of names.entries()) outputs[name] = made[i]!;
+      const session = await policy.engine.compile(compileGraph(outputs, profile));
+      const { tokens, positions, at, targets } = batch;
+      const feeds = {
+        ...policy.weightFeeds(),
+        tokens,
+        positions,
+        at,
+        targets,
+        temperature: float32([1], []),
+        weights: float32(completionValues(values, values.weights, prompts), [batch.count]),
+      };
+      // A race in summing the gradients of repeated tokens would show only now and then.
+      for (let run = 0; run < 5; run++) {
+        const out = await session.run(feeds, returned(Object.keys(outputs)));
+        expect(Number(out.loss!.data[0])).toBeCloseTo(values.losses.weighted_sum, 4);
+        const expected = completionValues(values, values.entropies, prompts);
+        expect(largestDifference(out.entropies!.data as Float32Array, expected)).toBeLessThan(VALUE_TOLERANCE);
+        const byName = Object.fromEntries(names.map((name) => [name, out[name]!.data as Float32Array]));
+        const worst = worstGradient(byName, tensors, 'weighted_sum');
+        expect(worst.error, worst.name).toBeLessThan(GRADIENT_TOLERANCE);
+      }
+    },
+  );
+});
+
+describe('AdamW against PyTorch', () => {
+  it('makes the same three steps, clipped by global norm', async () => {
+    const { options, shapes, initial, steps } = loadAdamW();
+    const names = Object.keys(shapes);
+    const like = (kind: string, name: string): Tensor => input(`${kind}/${name}`, 'float32', shapes[name]!);
+    const update = adamW(
+      names.map((name) => ({
+        value: like('parameters', name),
+        gradient: like('gradients', name),
+        moment1: like('moment1', name),
+        moment2: like('moment2', name),
+      })),
+      input('learning_rate', 'float32', []),
+      input('correction1', 'float32', []),
+      input('correction2', 'float32', []),
+      {
+        beta1: options.beta1,
+        beta2: options.beta2,
+        epsilon: options.epsilon,
+        weightDecay: options.weight_decay,
+        maxGradientNorm: options.max_gradient_norm,
+      },
+    );
+    const outputs: Record<string, Tensor> = { norm: update.gradientNorm };
+    for (const [i, name] of names.entries()) {
+      outputs[`parameters/${name}`] = update.parameters[i]!.value;
+      outputs[`moment1/${name}`] = update.parameters[i]!.moment1;
+      outputs[`moment2/${name}`] = update.parameters[i]!.moment2;
+    }
+    const own = engine(1);
+    const session = await own.compile(compileGraph(outputs, own.profile));
+    const state: Record<string, ReturnType<typeof float32>> = {};
+    for (const name of names) {
+      const values = flat(initial[name]!);
+      state[`parameters/${name}`] = float32(values, shapes[name]!);
+      for (const moment of ['moment1', 'moment2']) {
+        state[`${moment}/${name}`] = float32(new Float32Array(values.length), shapes[name]!);
+      }
+    }
+    for (const [i, step] of steps.entries()) {
+      const given = names.map((name) => [`gradients/${name}`, float32(flat(step.gradients[name]!), shapes[name]!)]);
+      const out = await session.run(
+        {
+          ...state,
+          ...Object.fromEntries(given),
+          learning_rate: float32([options.learning_rate], []),
+          correction1: float32([1 - options.beta1 ** (i + 1)], []),
+          correction2: float32([1 - options.beta2 ** (i + 1)], []),
+        },
+        returned(Object.keys(outputs)),
+      );
+      expect(Number(out.norm!.data[0]) / step.gradient_norm).toBeCloseTo(1, 6);
+      for (const kind of ['parameters', 'moment1', 'moment2'] as const) {
+        for (const name of names) {
+          const expected = flat(step[kind][name]!);
+          const made = out[`${kind}/${name}`]!;
+          // Relative to the largest value: float32 has 6e-8 of that, over a handful of operations.
+          const scale = Math.max(...expected.map(Math.abs));
+          const error = largestDifference(made.data as Float32Array, expected) / scale;
+          expect(error, `step ${i + 1}, ${kind} ${name}`).toBeLessThan(5e-7);
+          state[`${kind}/${name}`] = made;
+        }
+      }
+    }
+  });
+});

@@ -1,1 +1,2 @@
-export {};
+export * from './advantages.js';
+export * from './surrogate.js';

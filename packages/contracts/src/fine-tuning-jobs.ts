@@ -31,10 +31,19 @@ export const CreateJobRequest = z.strictObject({
     })
     .nullish(),
   seed: z.int().min(0).max(2_147_483_647).nullish(),
-  method: z.strictObject({
-    type: z.enum(['reinforcement']),
-    reinforcement: ReinforcementMethod,
-  }),
+  method: z.strictObject(
+    { type: z.enum(['reinforcement']), reinforcement: ReinforcementMethod },
+    {
+      error: ({ input }) =>
+        input === undefined || input === null
+          ? "Missing 'method'. Only reinforcement fine-tuning is available: set method.type to 'reinforcement'."
+          : undefined,
+    },
+  ),
+  /** OpenAI's old place for supervised settings. */
+  hyperparameters: z
+    .undefined({ error: "These belong to supervised jobs. Set 'method.reinforcement.hyperparameters' instead." })
+    .optional(),
   integrations: z
     .array(z.unknown())
     .max(0, { error: "Integrations are not supported yet. Leave 'integrations' out." })

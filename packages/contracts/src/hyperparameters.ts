@@ -21,7 +21,7 @@ export const ReinforcementHyperparameters = z.strictObject({
   /** Prompts a step. */
   batch_size: orAuto(z.int().min(1).max(256)),
   /** Scales the default learning rate; learning_rate, where given, decides instead. */
-  learning_rate_multiplier: orAuto(z.number().gt(0).max(1000)),
+  learning_rate_multiplier: orAuto(z.number().min(1e-6).max(1000)),
   /** Accepted for its senders; only `default` has an effect. */
   reasoning_effort: z.enum(['auto', 'default', 'low', 'medium', 'high']).optional(),
   /** Scales the default group size; group_size, where given, decides instead. */

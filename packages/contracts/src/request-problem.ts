@@ -48,12 +48,16 @@ function describe(issue: Issue, path: PropertyKey[], received: unknown, alsoAuto
   switch (issue.code) {
     case 'invalid_type': {
       const expected = `${typeName(issue.expected, issue)}${alsoAuto ? " or 'auto'" : ''}`;
+      if (!own.startsWith('Invalid input')) {
+        const missing = received === undefined;
+        const text = own.includes(`'${param}'`) ? own : `${invalid}: ${own}`;
+        return problem(text, param, missing ? 'missing_required_parameter' : 'invalid_value');
+      }
       if (received === undefined) {
         return param === null
           ? problem(`Missing request body: expected ${expected}.`, null, 'missing_required_parameter')
           : problem(`Missing required parameter: '${param}'.`, param, 'missing_required_parameter');
       }
-      if (!own.startsWith('Invalid input')) return problem(`${invalid}: ${own}`, param, 'invalid_value');
       const where = param === null ? 'the request body' : `'${param}'`;
       const got = typeof received === 'number' ? `${received}` : typeName(kindOf(received));
       return problem(`Invalid type for ${where}: expected ${expected}, but got ${got} instead.`, param, 'invalid_type');
@@ -97,7 +101,7 @@ function outOfRange(
       `string_${side}_length`,
     );
   }
-  const kind = issue.origin === 'int' || Number.isInteger(received) ? 'integer' : 'decimal';
+  const kind = issue.origin === 'int' || Number.isInteger(Number(received)) ? 'integer' : 'decimal';
   const relation = `${big ? '<' : '>'}${issue.inclusive === false ? '' : '='}`;
   return problem(
     `${invalid}: ${kind} ${big ? 'above maximum' : 'below minimum'} value. Expected a value ${relation} ${bound}, but got ` +

@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto';
+import multipart from '@fastify/multipart';
+import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
+import { parse as parseQuery } from 'qs';
+import { bearerAuth } from './auth.js';
+import type { ApiDependencies } from './dependencies.js';
+import { ApiError, badRequest, errorHandling, sendError } from './errors.js';
+import { checkpointRoutes } from './routes/checkpoints.js';
+import { eventRoutes } from './routes/events.js';
+import { fileRoutes } from './routes/files.js';
+import { fineTuningJobRoutes } from './routes/fine-tuning-jobs.js';
+import { graderRoutes } from './routes/graders.js';
+import { healthRoutes } from './routes/health.js';
+import { modelRoutes } from './routes/models.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The fine-tuning job that the request is about; its log line carries it. */
+    jobId: string | null;
+  }
+}
+
+/** The API on everything it needs, not listening yet. */
+export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: deps.logger as FastifyBaseLogger,
+    disableRequestLogging: true,
+    requestIdLogLabel: 'requestId',
+    requestIdHeader: false,
+    genReqId: (request) => {
+      const given = request.headers['x-request-id'];
+      return typeof given === 'string' && /^[\w.-]{1,128}$/.test(given)
+        ? given
+        : `req_${randomBytes(16).toString('hex')}`;
+    },
+    bodyLimit: 8 * 1024 * 1024,
+    routerOptions: {
+      // Names of checkpoints are long, and each of their characters may come as three.
+      maxParamLength: 1000,
+      querystringParser: (text) => parseQuery(text, { depth: 1, parameterLimit: 200 }) as Record<string, unknown>,
+    },
+    frameworkErrors: (error, request, reply) => sendError(error, request, reply),
+    // Requests that are not even HTTP.
+    clientErrorHandler: (error, socket) => {
+      if (!socket.writable) return;
+      const refusal = badRequest('The request is not valid HTTP/1.1.', null, error.code.toLowerCase());
+      const body = JSON.stringify(refusal);
+      socket.end(
+        'HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\nConnection: close\r\n' +
+          `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      );
+    },
+  });
+
+  app.decorateRequest('jobId', null);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    // PostgreSQL's text holds every character but this one, so no id or filter has it.
+    if (/%00/.test(request.url)) throw badRequest('The URL holds a NUL character (%00).', null, 'invalid_url');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { jobId, method, url } = request;
+    const fields = { method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) };
+    request.log.info(jobId ? { jobId, ...fields } : fields, 'request');
+  });
+
+  parseBodies(app);
+  await app.register(errorHandling);
+  await app.register(multipart, {
+    throwFileSizeLimit: false,
+    limits: { fileSize: Number.POSITIVE_INFINITY, fieldSize: 4096, fields: 20, files: 1, parts: 21 },
+  });
+  await app.register(healthRoutes, deps);
+  await app.register(
+    async (v1) => {
+      await v1.register(bearerAuth, deps);
+      await v1.register(fileRoutes, deps);
+      await v1.register(fineTuningJobRoutes, deps);
+      await v1.register(eventRoutes, deps);
+      await v1.register(checkpointRoutes, deps);
+      await v1.register(graderRoutes, deps);
+      await v1.register(modelRoutes, deps);
+    },
+    { prefix: '/v1' },
+  );
+  return app;
+}
+
+/** JSON only, and no body at all under any content type: clients send `Content-Type: application/json` with empty POSTs. */
+function parseBodies(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined);
+    else parseJson(request, body as string, done);
+  });
+  app.addContentTypeParser('*', (request, _payload, done) => {
+    if (request.headers['content-length'] === '0') return done(null, undefined);
+    const type = request.headers['content-type'];
+    done(
+      new ApiError(415, {
+        message: `Unsupported content type '${type}'. Send 'application/json', or 'multipart/form-data' to upload a file.`,
+        param: 'content-type',
+        code: 'unsupported_media_type',
+      }),
+    );
+  });
+}

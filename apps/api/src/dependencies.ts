@@ -1,0 +1,25 @@
+import type { Database } from '@polymode/db';
+import type { JobQueue } from '@polymode/queue';
+import type { Storage } from '@polymode/storage';
+import type { Logger } from '@polymode/telemetry';
+
+/** A model that jobs can start from. */
+export interface BaseModel {
+  id: string;
+  /** Seconds since 1970. */
+  createdAt: number;
+}
+
+/** What the API is made of. Whoever opened them closes them, after the server. */
+export interface ApiDependencies {
+  db: Database;
+  storage: Storage;
+  queue: Pick<JobQueue, 'enqueue'>;
+  logger: Logger;
+  /** Base models as they are now. */
+  listBaseModels(): BaseModel[];
+  /** `organization_id` of jobs, and part of the names of their models. */
+  organizationId: string;
+  /** Largest file that can be uploaded. @defaultValue 512 MiB */
+  maxUploadBytes?: number | undefined;
+}

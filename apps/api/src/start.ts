@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import { connectDatabase, disconnectDatabase, ensureFirstKey } from '@polymode/db';
+import { listBaseModels } from '@polymode/policy/registry';
+import { openQueue } from '@polymode/queue';
+import { openStorage } from '@polymode/storage';
+import { createLogger, type Logger } from '@polymode/telemetry';
+import { buildApp } from './app.js';
+import type { ApiConfig } from './config.js';
+import { startExpiry } from './expired-files.js';
+
+export interface ApiServer {
+  /** Without a slash at its end, and without `/v1`. */
+  url: string;
+  /** The key to show, once, when this start generated the first one. */
+  generatedKey: string | null;
+  /** Stops taking requests, lets those under way end, and frees everything. */
+  close(): Promise<void>;
+}
+
+/** Opens what a configuration names and serves the API. The database has its schema already. */
+export async function startServer(
+  config: ApiConfig,
+  logger: Logger = createLogger({ name: 'api', level: config.logLevel }),
+): Promise<ApiServer> {
+  const db = connectDatabase(config.databaseUrl);
+  const queue = openQueue({
+    databaseUrl: config.databaseUrl,
+    redisUrl: config.redisUrl,
+    onError: (err) => logger.warn({ err }, 'queue connection failed'),
+  });
+  const storage = openStorage({ dir: join(config.dataDir, 'storage') });
+  const release = async () => {
+    await queue.close();
+    await disconnectDatabase(db);
+  };
+  try {
+    const generatedKey = await ensureFirstKey(db, config.apiKey);
+    const app = await buildApp({
+      db,
+      storage,
+      queue,
+      logger,
+      listBaseModels: () => listBaseModels(config.modelDirs),
+      organizationId: config.organizationId,
+      maxUploadBytes: config.maxUploadBytes,
+    });
+    const address = await app.listen({ host: config.host, port: config.port });
+    const stopExpiry = startExpiry(db, storage, logger);
+    logger.info({ url: address, queue: queue.backend }, 'api is serving');
+    return {
+      url: address,
+      generatedKey,
+      close: async () => {
+        await app.close();
+        await stopExpiry();
+        await release();
+        logger.info('api has stopped');
+      },
+    };
+  } catch (error) {
+    await release().catch(() => {});
+    throw error;
+  }
+}

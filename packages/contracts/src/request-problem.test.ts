@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { CreateFileFields } from './files.js';
+import { CreateJobRequest, checkpointModelName, ListJobsQuery } from './fine-tuning-jobs.js';
+import { RunGraderRequest } from './graders.js';
+import { requestProblem } from './request-problem.js';
+
+const job = (change: Record<string, unknown> = {}, hyperparameters: Record<string, unknown> = {}) => ({
+  model: 'polymode-tiny',
+  training_file: 'file-1',
+  method: {
+    type: 'reinforcement',
+    reinforcement: { grader: { type: 'task', task: 'hypospace/voxel' }, hyperparameters },
+  },
+  ...change,
+});
+
+function problemOf(value: unknown, schema = CreateJobRequest as { safeParse: typeof CreateJobRequest.safeParse }) {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) throw new Error('accepted');
+  return requestProblem(parsed.error, value);
+}
+
+const at = (name: string) => `method.reinforcement.hyperparameters.${name}`;
+
+describe('requestProblem', () => {
+  it('accepts what is right', () => {
+    expect(CreateJobRequest.safeParse(job({ suffix: 'v1.0', seed: 0, metadata: { a: '1' } })).success).toBe(true);
+    expect(CreateJobRequest.safeParse(job({}, { group_size: 'auto', ips: 'auto', algorithm: 'grpo' })).success).toBe(
+      true,
+    );
+  });
+
+  it.each([
+    ['group_size', 1, 'integer_below_min_value', '>= 2'],
+    ['group_size', 257, 'integer_above_max_value', '<= 256'],
+    ['max_steps', 0, 'integer_below_min_value', '>= 1'],
+    ['learning_rate', 0, 'integer_below_min_value', '> 0'],
+    ['learning_rate', 1.5, 'decimal_above_max_value', '<= 1'],
+    ['temperature', 2.5, 'decimal_above_max_value', '<= 2'],
+    ['batch_size', 2.5, 'invalid_type', "an integer or 'auto', but got 2.5"],
+    ['batch_size', 'many', 'invalid_type', "a number or 'auto', but got a string"],
+    ['batch_size', null, 'invalid_type', "a number or 'auto', but got null"],
+    ['algorithm', 'ppo', 'invalid_value', "'ips-grpo', 'grpo'"],
+    ['reasoning_effort', 'huge', 'invalid_value', "'default', 'low'"],
+    ['grup_size', 4, 'unknown_parameter', "'method.reinforcement.hyperparameters.grup_size'"],
+  ])('names hyperparameter %s = %j', (name, value, code, says) => {
+    const problem = problemOf(job({}, { [name]: value }));
+    expect(problem).toMatchObject({ param: at(name), code });
+    expect(problem.message).toContain(says);
+    expect(problem.message).toContain(at(name));
+  });
+
+  it.each([
+    [{ exponent: 5 }, 'ips.exponent', 'integer_above_max_value'],
+    [{ epsilon: 'x' }, 'ips.epsilon', 'invalid_type'],
+    [{ alpha: 1 }, 'ips.alpha', 'unknown_parameter'],
+    [3, 'ips', 'invalid_type'],
+  ])('names what is wrong inside ips: %j', (ips, name, code) => {
+    expect(problemOf(job({}, { ips }))).toMatchObject({ param: at(name), code });
+  });
+
+  it.each([
+    [{ model: undefined }, 'model', 'missing_required_parameter'],
+    [{ model: 3 }, 'model', 'invalid_type'],
+    [{ training_file: undefined }, 'training_file', 'missing_required_parameter'],
+    [{ suffix: 'a:b' }, 'suffix', 'invalid_value'],
+    [{ suffix: 'x'.repeat(65) }, 'suffix', 'string_above_max_length'],
+    [{ seed: -1 }, 'seed', 'integer_below_min_value'],
+    [{ method: undefined }, 'method', 'missing_required_parameter'],
+    [{ method: { type: 'supervised', supervised: {} } }, 'method.type', 'invalid_value'],
+    [{ method: { type: 'reinforcement' } }, 'method.reinforcement', 'missing_required_parameter'],
+    [
+      { method: { type: 'reinforcement', reinforcement: {} } },
+      'method.reinforcement.grader',
+      'missing_required_parameter',
+    ],
+    [{ hyperparameters: { n_epochs: 2 } }, 'hyperparameters', 'invalid_value'],
+    [{ integrations: [{ type: 'wandb' }] }, 'integrations', 'invalid_value'],
+    [{ metadata: { k: 1 } }, 'metadata.k', 'invalid_type'],
+    [{ metadata: { k: 'x'.repeat(513) } }, 'metadata.k', 'string_above_max_length'],
+    [
+      { metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, 'v'])) },
+      'metadata',
+      'invalid_value',
+    ],
+    [{ sufix: 'x' }, 'sufix', 'unknown_parameter'],
+  ])('names the field of %j', (change, param, code) => {
+    expect(problemOf(job(change))).toMatchObject({ param, code });
+  });
+
+  it('says what a missing body should be', () => {
+    expect(problemOf(undefined)).toEqual({
+      message: 'Missing request body: expected an object.',
+      param: null,
+      code: 'missing_required_parameter',
+    });
+  });
+
+  it('speaks of other schemas in the same words', () => {
+    expect(problemOf({ grader: { type: 'task' } }, RunGraderRequest as never)).toMatchObject({ param: 'model_sample' });
+    expect(problemOf({ purpose: 'fun' }, CreateFileFields as never).message).toContain("'fine-tune'");
+    const expiry = { purpose: 'fine-tune', expires_after: { anchor: 'created_at', seconds: '60' } };
+    expect(problemOf(expiry, CreateFileFields as never)).toMatchObject({
+      param: 'expires_after.seconds',
+      code: 'integer_below_min_value',
+    });
+    expect(problemOf({ limit: '0' }, ListJobsQuery as never)).toMatchObject({ param: 'limit' });
+    expect(problemOf({ limit: 'ten' }, ListJobsQuery as never)).toMatchObject({ param: 'limit', code: 'invalid_type' });
+  });
+});
+
+describe('checkpointModelName', () => {
+  it('is made of base, organization, suffix and the end of the job id', () => {
+    const parts = { id: 'ftjob-abcdefgh12345678', model: 'polymode-tiny', organizationId: 'acme', suffix: 'v2' };
+    expect(checkpointModelName(parts, 8)).toBe('ft:polymode-tiny:acme:v2:12345678:ckpt-step-8');
+    expect(checkpointModelName({ ...parts, suffix: null }, 8)).toBe('ft:polymode-tiny:acme::12345678:ckpt-step-8');
+  });
+});

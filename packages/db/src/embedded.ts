@@ -48,7 +48,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const binaries = await findEmbeddedBinaries();
   const runAs = await chooseUser(clusterDir, [dataDir, dirname(binaries.postgres)]);
   if (!existsSync(clusterDir)) await createCluster(dataDir, clusterDir, binaries, runAs, durable);
-  await clearStaleLock(clusterDir);
+  await clearStaleLock(dataDir, clusterDir);
+  await writeFile(join(dataDir, 'owner.pid'), String(process.pid));
   const password = (await readFile(join(dataDir, 'password'), 'utf8')).trim();
 
   for (let attempt = 1; ; attempt++) {
@@ -187,6 +188,7 @@ function tiedToParent(command: string[]): { file: string; args: string[] } {
 }
 
 async function untilReady(url: string, child: ChildProcess, logTail: () => Promise<string>): Promise<void> {
+  let strange = 0;
   const deadline = Date.now() + 120_000; // recovery after a crash may take its time
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
@@ -200,7 +202,9 @@ async function untilReady(url: string, child: ChildProcess, logTail: () => Promi
     } catch (cause) {
       const code = (cause as { code?: string }).code;
       const starting = code === 'ECONNREFUSED' || code === '57P03';
-      if (!starting || Date.now() > deadline) {
+      // Any other answer may be another program's, on a port that ours is about to find taken.
+      if (!starting) strange++;
+      if (strange > 100 || Date.now() > deadline) {
         throw new Error(`PostgreSQL cannot be reached. Its log says:\n${await logTail()}`, { cause });
       }
     } finally {
@@ -238,9 +242,10 @@ async function stopServer(child: ChildProcess, exited: Promise<void>, signal: No
  *
  * @throws Error when its server still runs and does not end soon
  */
-async function clearStaleLock(clusterDir: string): Promise<void> {
+async function clearStaleLock(dataDir: string, clusterDir: string): Promise<void> {
   const lockFile = join(clusterDir, 'postmaster.pid');
-  const deadline = Date.now() + 15_000;
+  const owner = Number(await readFile(join(dataDir, 'owner.pid'), 'utf8').catch(() => ''));
+  const deadline = Date.now() + 30_000;
   for (;;) {
     const text = await readFile(lockFile, 'utf8').catch(() => null);
     if (text === null) return;
@@ -250,14 +255,24 @@ async function clearStaleLock(clusterDir: string): Promise<void> {
       await rm(lockFile, { force: true });
       return;
     }
-    // The server of a process that was killed a moment ago is still shutting down.
-    if (Date.now() > deadline) {
+    // Without the process that started it, it is still shutting down and will be gone soon.
+    if (isAlive(owner) || Date.now() > deadline) {
       throw new Error(
-        `${dirname(clusterDir)} is in use by a running PostgreSQL server (process ${pid}). Stop the program that started ` +
-          'it, or use another data folder.',
+        `${dataDir} is in use by a running PostgreSQL server (process ${pid}), which process ${owner} started. ` +
+          'Stop that program, or use another data folder.',
       );
     }
     await sleep(50);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

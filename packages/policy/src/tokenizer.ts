@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { AutoTokenizer, env } from '@huggingface/transformers';
 import { tokenIds } from './config.js';
 
@@ -30,32 +31,45 @@ export interface Tokenizer {
  */
 export async function loadTokenizer(dir: string): Promise<Tokenizer> {
   const folder = resolve(dir);
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    if (!existsSync(join(folder, name))) throw new Error(`${dir} has no ${name}`);
+  }
   env.allowRemoteModels = false;
-  env.allowLocalModels = true;
-  // transformers.js looks for models by name below one folder.
-  env.localModelPath = dirname(folder);
-  const tokenizer = await AutoTokenizer.from_pretrained(basename(folder), { local_files_only: true });
+  // An absolute path, which cannot be the name of a model: transformers.js would look that up in its cache first.
+  const tokenizer = await AutoTokenizer.from_pretrained(folder, { local_files_only: true });
   const ends = [tokenizer.eos_token_id, ...(await generationStops(folder))];
   const stopTokens = [...new Set(ends.filter((id): id is number => typeof id === 'number'))];
   if (stopTokens.length === 0) throw new Error(`the tokenizer of ${dir} has no eos_token`);
   const padding = tokenizer.pad_token_id;
+  // Since version 5, transformers writes the template to a file of its own, which transformers.js does not read.
+  const templateFile = await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => null);
+  const hasTemplate = templateFile !== null || Boolean(tokenizer.chat_template);
   return {
     vocabularySize: tokenizer.get_vocab().size,
     paddingToken: typeof padding === 'number' && padding >= 0 ? padding : stopTokens[0]!,
     stopTokens,
     encodeChat: (messages) => {
+      if (!hasTemplate) {
+        throw new Error(
+          `the tokenizer of ${dir} has no chat template: add chat_template.jinja, or use an instruct model`,
+        );
+      }
       const conversation = messages.map(({ role, content }) => ({ role, content: textOf(content) }));
       const ids = tokenizer.apply_chat_template(conversation, {
         add_generation_prompt: true,
         tokenize: true,
         return_tensor: false,
         return_dict: false,
+        ...(templateFile === null ? {} : { chat_template: templateFile }),
       });
       return [...(ids as number[])];
     },
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }),
+    // transformers.js refuses to decode nothing.
     decode: (tokens) =>
-      tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+      tokens.length === 0
+        ? ''
+        : tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
   };
 }
 

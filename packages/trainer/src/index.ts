@@ -1,1 +1,3 @@
-export {};
+export { GradersFailedError, TrainerInputError } from './errors.js';
+export { createTrainer } from './trainer.js';
+export type * from './types.js';

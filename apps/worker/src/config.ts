@@ -1,0 +1,57 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+
+/** Everything the worker reads from its environment, parsed once. */
+export interface WorkerConfig {
+  readonly databaseUrl: string;
+  /** The queue is on Redis when set, else in the database. */
+  readonly redisUrl: string | undefined;
+  /** Stored files are in its folder `storage`. */
+  readonly dataDir: string;
+  /** Folders of more base models. */
+  readonly modelDirs: readonly string[];
+  readonly device: 'cpu' | 'webgpu';
+  /** Threads of the engine. */
+  readonly threads: number;
+  /** Milliseconds that a job stays ours without a sign of life, in the queue and in the database. */
+  readonly lockMs: number;
+  /** Seconds between the snapshots that a crash resumes from. */
+  readonly snapshotSeconds: number;
+  readonly logLevel: string | undefined;
+}
+
+/** The environment does not make a configuration; the message names the variable and what to set. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+/** @throws ConfigError */
+export function readConfig(env: NodeJS.ProcessEnv): WorkerConfig {
+  const databaseUrl = env.DATABASE_URL;
+  if (!databaseUrl) throw new ConfigError('DATABASE_URL is not set. Set postgres://user:password@host:port/database.');
+  const device = env.POLYMODE_DEVICE || 'cpu';
+  if (device !== 'cpu' && device !== 'webgpu') {
+    throw new ConfigError(`POLYMODE_DEVICE is '${device}'. Set 'cpu' or 'webgpu'.`);
+  }
+  return {
+    databaseUrl,
+    redisUrl: env.REDIS_URL || undefined,
+    dataDir: resolve(env.POLYMODE_DATA_DIR || '.polymode'),
+    modelDirs: env.POLYMODE_MODELS_DIR ? env.POLYMODE_MODELS_DIR.split(':').filter(Boolean) : [],
+    device,
+    threads: numberFrom(env, 'POLYMODE_THREADS', availableParallelism(), 1),
+    lockMs: numberFrom(env, 'POLYMODE_LOCK_MS', 30_000, 500),
+    snapshotSeconds: numberFrom(env, 'POLYMODE_SNAPSHOT_SECONDS', 10, 0),
+    logLevel: env.LOG_LEVEL || undefined,
+  };
+}
+
+function numberFrom(env: NodeJS.ProcessEnv, name: string, fallback: number, least: number): number {
+  const text = env[name];
+  if (!text) return fallback;
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < least) {
+    throw new ConfigError(`${name} is '${text}'. Set a number of at least ${least}.`);
+  }
+  return value;
+}

@@ -1,0 +1,100 @@
+import type { JobRecord, NewEvent } from '@polymode/db';
+import type { GraderErrors, StepReport, ValidationReport } from '@polymode/trainer';
+
+/** What a job's readers are told, in the wording that OpenAI's service uses. Keys make a replayed step say it once. */
+
+export function startedEvent(): NewEvent {
+  return { dedupeKey: 'started', message: 'Fine-tuning job started' };
+}
+
+export function checkpointEvent(step: number, model: string): NewEvent {
+  return { dedupeKey: `checkpoint:${step}`, message: `Checkpoint created at step ${step} with Snapshot ID: ${model}` };
+}
+
+export function succeededEvents(model: string): NewEvent[] {
+  return [
+    { dedupeKey: 'model', message: `New fine-tuned model created: ${model}` },
+    { dedupeKey: 'succeeded', message: 'The job has successfully completed' },
+  ];
+}
+
+export function failedEvent(message: string): NewEvent {
+  return { dedupeKey: 'failed', level: 'error', message: `The job failed: ${message}` };
+}
+
+/** The metrics event of one step: OpenAI's fields for reinforcement jobs, and ours under `grpo`. */
+export function stepEvent(report: StepReport, grader: { name: string; type: string }): NewEvent {
+  const { step, totalSteps, metrics, validation } = report;
+  const reward = metrics.reward_mean ?? 0;
+  const validReward = validation?.metrics.reward_mean;
+  const parts = [`Step ${step}/${totalSteps} `, ` train mean reward=${reward.toFixed(2)}`];
+  if (validReward !== undefined) parts.push(` full validation mean reward=${validReward.toFixed(2)}`);
+  return {
+    dedupeKey: `step:${step}`,
+    type: 'metrics',
+    message: parts.join(','),
+    data: stepData(report, grader),
+  };
+}
+
+/** The data of a step's metrics event; the same object is the step's metrics row. */
+export function stepData(report: StepReport, grader: { name: string; type: string }): Record<string, unknown> {
+  const { step, totalSteps, metrics, validation, timing } = report;
+  const trainReward = metrics.reward_mean ?? 0;
+  const validReward = validation?.metrics.reward_mean ?? null;
+  const rewards = { train_reward_mean: trainReward, valid_reward_mean: validReward };
+  const { reward_mean: _, ...grpo } = metrics;
+  return {
+    step,
+    total_steps: totalSteps,
+    scores: { ...rewards, graders: [{ ...grader, ...rewards }] },
+    errors: { graders: [{ ...grader, ...errorCounts(report), ...validationErrors(validation) }] },
+    timing: {
+      step: {
+        sampling: timing.sampling,
+        training: timing.training,
+        eval: timing.eval,
+        full_iteration: timing.full_iteration,
+      },
+      graders: [{ ...grader, train_execution_latency_mean: timing.grading }],
+    },
+    train_mean_reward: trainReward,
+    full_valid_mean_reward: validReward,
+    completion_tokens_mean: metrics.completion_tokens_mean ?? 0,
+    grpo,
+    ...(validation === undefined ? {} : { valid: validation.metrics }),
+  };
+}
+
+function errorCounts(report: StepReport): Record<string, number> {
+  const completions = report.groups.reduce((n, group) => n + group.completions.length, 0);
+  return counted('train', report.graderErrors, completions);
+}
+
+function validationErrors(validation: ValidationReport | undefined): Record<string, number> {
+  return validation === undefined ? {} : counted('valid', validation.graderErrors, 0);
+}
+
+const ERROR_KINDS = ['sample_parse_error', 'invalid_variable_error', 'other_error'];
+
+function counted(set: 'train' | 'valid', errors: GraderErrors, completions: number): Record<string, number> {
+  const kinds = [...new Set([...ERROR_KINDS, ...Object.keys(errors)])];
+  return Object.fromEntries(
+    kinds.flatMap((kind) => {
+      const count = errors[kind] ?? 0;
+      const entries: [string, number][] = [[`${set}_${kind}_count`, count]];
+      if (completions > 0) entries.push([`${set}_${kind}_mean`, count / completions]);
+      return entries;
+    }),
+  );
+}
+
+/** `ft:{base}:{organization}:{suffix}:{8 characters}`, the characters taken from the job's id. */
+export function fineTunedModelName(job: JobRecord): string {
+  const characters = job.id.replace(/^ftjob-/, '').slice(-8);
+  return `ft:${job.model}:${job.organizationId}:${job.suffix ?? ''}:${characters}`;
+}
+
+export function checkpointModelName(job: JobRecord, step: number): string {
+  return `${fineTunedModelName(job)}:ckpt-step-${step}`;
+}

@@ -1,0 +1,41 @@
+import { text } from 'node:stream/consumers';
+import { type Database, getFile, type JobRecord } from '@polymode/db';
+import { findBaseModel } from '@polymode/policy/registry';
+import type { Storage } from '@polymode/storage';
+import { type TrainerHyperparameters, TrainerInputError, type TrainerOptions, type TrainRow } from '@polymode/trainer';
+import { compileGrader } from '@polymode/verifiers';
+
+/**
+ * What a job's row and files ask of the trainer.
+ *
+ * @throws TrainerInputError when the base model or a file is not there any more
+ */
+export async function readJobInput(
+  db: Database,
+  storage: Storage,
+  job: JobRecord,
+  modelDirs: readonly string[],
+): Promise<TrainerOptions> {
+  const model = findBaseModel(job.model, modelDirs);
+  if (model === undefined) {
+    throw new TrainerInputError('model_not_found', 'model', `this worker has no base model '${job.model}'`);
+  }
+  const { grader } = (job.method as { reinforcement: { grader: unknown } }).reinforcement;
+  return {
+    modelDir: model.dir,
+    trainRows: await readRows(db, storage, job.trainingFileId, 'training_file'),
+    validationRows:
+      job.validationFileId === null ? [] : await readRows(db, storage, job.validationFileId, 'validation_file'),
+    grader: compileGrader(grader),
+    hyperparameters: job.hyperparameters as unknown as TrainerHyperparameters,
+    seed: job.seed,
+  };
+}
+
+async function readRows(db: Database, storage: Storage, fileId: string, param: string): Promise<TrainRow[]> {
+  const file = await getFile(db, fileId);
+  if (file === null) throw new TrainerInputError('file_not_found', param, `No such File object: ${fileId}`);
+  const content = await text(await storage.get(file.storageKey));
+  const lines = content.replace(/^\uFEFF/, '').split('\n');
+  return lines.filter((line) => line.trim() !== '').map((line) => JSON.parse(line) as TrainRow);
+}

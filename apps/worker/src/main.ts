@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { connectDatabase, disconnectDatabase, listRunnableJobIds } from '@polymode/db';
+import { createJobWorker, openQueue, startReconciler } from '@polymode/queue';
+import { openStorage } from '@polymode/storage';
+import { createLogger } from '@polymode/telemetry';
+import { createTrainer } from '@polymode/trainer';
+import { ConfigError, readConfig } from './config.js';
+import { runJob } from './run-job.js';
+
+/** A worker that has not handed its job back by then is ended; what it did since the last snapshot will be done again. */
+const STOP_WITHIN_MS = 60_000;
+
+function configuration(): ReturnType<typeof readConfig> {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(2);
+  }
+}
+
+const config = configuration();
+const logger = createLogger({ name: 'worker', level: config.logLevel });
+const db = connectDatabase(config.databaseUrl);
+const queueConfig = {
+  databaseUrl: config.databaseUrl,
+  redisUrl: config.redisUrl,
+  onError: (err: Error) => logger.warn({ err }, 'queue trouble'),
+};
+const queue = openQueue(queueConfig);
+const context = {
+  db,
+  logger,
+  createTrainer,
+  storage: openStorage({ dir: join(config.dataDir, 'storage') }),
+  owner: `${hostname()}:${process.pid}:${randomUUID()}`,
+  modelDirs: config.modelDirs,
+  device: config.device,
+  threads: config.threads,
+  leaseMs: config.lockMs,
+  snapshotSeconds: config.snapshotSeconds,
+};
+const worker = createJobWorker(queueConfig, (jobId, signal) => runJob(context, jobId, signal), {
+  lockDurationMs: config.lockMs,
+});
+const reconciler = startReconciler({
+  listRunnableJobs: () => listRunnableJobIds(db),
+  queue,
+  intervalMs: Math.min(10_000, config.lockMs),
+  onRequeued: (jobIds) => logger.info({ jobIds }, 'jobs put back into the queue'),
+  onError: (err) => logger.warn({ err }, 'reconciling failed'),
+});
+await worker.ready();
+logger.info({ queue: queue.backend, device: config.device, threads: config.threads }, 'worker is ready');
+
+let stopping = false;
+async function stop(reason: string): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  logger.info({ reason }, 'worker is stopping');
+  setTimeout(() => {
+    logger.error(`worker did not stop within ${STOP_WITHIN_MS} ms`);
+    process.exit(1);
+  }, STOP_WITHIN_MS).unref();
+  await worker.close();
+  await reconciler.stop();
+  await queue.close();
+  await disconnectDatabase(db);
+  logger.info('worker has stopped');
+  process.exit(0);
+}
+process.on('SIGTERM', () => void stop('SIGTERM'));
+process.on('SIGINT', () => void stop('SIGINT'));
+// Started by another process with a channel: when that process dies, so does this one.
+process.on('disconnect', () => void stop('the parent process is gone'));

@@ -1,0 +1,244 @@
+import {
+  acquireLease,
+  type Database,
+  failJob,
+  getJob,
+  type JobError,
+  type JobRecord,
+  LeaseLostError,
+  latestCheckpoint,
+  markRunning,
+  recordStep,
+  releaseLease,
+  renewLease,
+  succeedJob,
+} from '@polymode/db';
+import type { TakeAgain } from '@polymode/queue';
+import type { Storage } from '@polymode/storage';
+import { jobLogger, type Logger } from '@polymode/telemetry';
+import type { createTrainer, StepReport, Trainer } from '@polymode/trainer';
+import { readCheckpoint, writeCheckpoint } from './checkpoint-writer.js';
+import { failedEvent, fineTunedModelName, startedEvent, stepData, stepEvent, succeededEvents } from './job-events.js';
+import { readJobInput } from './job-input.js';
+import { writeResultFile } from './result-file.js';
+
+export interface RunJobContext {
+  readonly db: Database;
+  readonly storage: Storage;
+  readonly logger: Logger;
+  readonly createTrainer: typeof createTrainer;
+  /** unique to this run of the worker process */
+  readonly owner: string;
+  readonly modelDirs: readonly string[];
+  readonly device: 'cpu' | 'webgpu';
+  readonly threads: number;
+  /** milliseconds that the lease lasts without renewal */
+  readonly leaseMs: number;
+  readonly snapshotSeconds: number;
+}
+
+/** A job that was taken up this often without recording a step is given up: it kills its workers. */
+const MOST_ATTEMPTS = 5;
+
+/**
+ * Runs one job from where it stands to its end, or until the worker is to stop.
+ *
+ * Everything that is written carries the lease's owner, so a worker that lost its lease writes nothing more. What a
+ * crash cuts off is done again from the newest checkpoint, to the same bytes and under the same keys.
+ *
+ * @param stopping aborts when this worker is to hand its job back
+ */
+export async function runJob(
+  context: RunJobContext,
+  jobId: string,
+  stopping: AbortSignal,
+): Promise<TakeAgain | undefined> {
+  const { db, owner, leaseMs } = context;
+  const logger = jobLogger(context.logger, jobId);
+  const job = await acquireLease(db, jobId, owner, leaseMs);
+  if (job === null) {
+    const now = await getJob(db, jobId);
+    // Somebody holds it, or held it and died: look again when that lease has run out.
+    return now?.status === 'queued' || now?.status === 'running' ? { retryAfterMs: leaseMs / 2 } : undefined;
+  }
+  if (job.attempts > MOST_ATTEMPTS) {
+    const message =
+      `the worker ended ${MOST_ATTEMPTS} times without finishing a step, probably for lack of memory; ` +
+      'lower batch_size, group_size or max_completion_tokens';
+    await giveUp(context, jobId, { code: 'worker_died', message, param: null }, logger);
+    return undefined;
+  }
+
+  const lease = keepLease(context, jobId, logger);
+  let trainer: Trainer | null = null;
+  try {
+    const running = await markRunning(db, jobId, owner, [startedEvent()]);
+    trainer = await openTrainer(context, running, logger);
+    const finished = await train(context, running, trainer, logger, () => stopping.aborted || lease.ended());
+    if (finished) {
+      await finish(context, running, trainer, logger);
+      return undefined;
+    }
+    if (lease.ended()) return undefined;
+    await releaseLease(db, jobId, owner);
+    logger.info({ step: trainer.step }, 'job handed back');
+    return { retryAfterMs: 0 };
+  } catch (error) {
+    if (error instanceof LeaseLostError) {
+      logger.info({ status: error.status, heldBy: error.heldBy }, 'job is no longer ours');
+      return undefined;
+    }
+    if (isOutage(error)) throw error; // the job is fine; the reconciler brings it back
+    await giveUp(context, jobId, describe(error), logger, error);
+    return undefined;
+  } finally {
+    lease.stop();
+    await trainer?.close();
+  }
+}
+
+async function openTrainer(context: RunJobContext, job: JobRecord, logger: Logger): Promise<Trainer> {
+  const input = await readJobInput(context.db, context.storage, job, context.modelDirs);
+  const checkpoint = await latestCheckpoint(context.db, job.id);
+  const trainer = await context.createTrainer({
+    ...input,
+    device: context.device,
+    threads: context.threads,
+    ...(checkpoint === null ? {} : { resumeFrom: await readCheckpoint(context.storage, checkpoint) }),
+  });
+  logger.info(
+    { step: trainer.step, totalSteps: trainer.totalSteps },
+    checkpoint === null ? 'job started' : 'job resumed',
+  );
+  return trainer;
+}
+
+/** @returns true when every step is done, false when it was told to stop before; then a snapshot holds where it stands */
+async function train(
+  context: RunJobContext,
+  job: JobRecord,
+  trainer: Trainer,
+  logger: Logger,
+  stop: () => boolean,
+): Promise<boolean> {
+  const { db, storage, owner } = context;
+  const definition = (job.method as { reinforcement: { grader: { name?: string; type: string } } }).reinforcement
+    .grader;
+  const grader = { name: definition.name ?? definition.type, type: definition.type };
+  const { eval_interval: evalInterval } = job.hyperparameters as { eval_interval: number };
+  let savedStep = trainer.step;
+  let savedAt = Date.now();
+  const save = async (announced: boolean, report: StepReport | null): Promise<void> => {
+    const metrics = checkpointMetrics(trainer.step, report);
+    await writeCheckpoint(db, storage, job, owner, await trainer.snapshot(), {
+      step: trainer.step,
+      announced,
+      metrics,
+    });
+    savedStep = trainer.step;
+    savedAt = Date.now();
+  };
+
+  while (trainer.step < trainer.totalSteps) {
+    if (stop()) {
+      if (savedStep !== trainer.step) await save(false, null);
+      return false;
+    }
+    const report = await trainer.runStep();
+    await recordStep(db, {
+      jobId: job.id,
+      owner,
+      step: report.step,
+      metrics: stepData(report, grader),
+      events: [stepEvent(report, grader)],
+      trainedTokens: trainer.trainedTokens,
+    });
+    logger.debug({ step: report.step, reward: report.metrics.reward_mean }, 'step done');
+    const announced = report.step % evalInterval === 0 || report.step === trainer.totalSteps;
+    if (announced) await save(true, report);
+    else if (Date.now() - savedAt >= context.snapshotSeconds * 1000) await save(false, null);
+  }
+  return true;
+}
+
+function checkpointMetrics(step: number, report: StepReport | null): Record<string, number> {
+  if (report === null) return { step };
+  const valid = report.validation?.metrics.reward_mean;
+  return {
+    step,
+    train_reward_mean: report.metrics.reward_mean ?? 0,
+    ...(valid === undefined ? {} : { valid_reward_mean: valid }),
+  };
+}
+
+async function finish(context: RunJobContext, job: JobRecord, trainer: Trainer, logger: Logger): Promise<void> {
+  const fineTunedModel = fineTunedModelName(job);
+  const resultFile = await writeResultFile(context.db, context.storage, job);
+  await succeedJob(
+    context.db,
+    job.id,
+    context.owner,
+    { fineTunedModel, trainedTokens: trainer.trainedTokens, resultFiles: [resultFile] },
+    succeededEvents(fineTunedModel),
+  );
+  logger.info({ model: fineTunedModel }, 'job succeeded');
+}
+
+/** Renews the lease until stopped; `ended` tells that it was lost or that the job is not to be run any more. */
+function keepLease(context: RunJobContext, jobId: string, logger: Logger): { ended(): boolean; stop(): void } {
+  let over = false;
+  const timer = setInterval(async () => {
+    try {
+      const status = await renewLease(context.db, jobId, context.owner, context.leaseMs);
+      if (status !== 'running' && status !== 'queued') over = true;
+    } catch (err) {
+      // The database may be back before the lease runs out; if not, the next write finds out.
+      logger.warn({ err }, 'lease could not be renewed');
+    }
+  }, context.leaseMs / 3);
+  return { ended: () => over, stop: () => clearInterval(timer) };
+}
+
+async function giveUp(
+  context: RunJobContext,
+  jobId: string,
+  error: JobError,
+  logger: Logger,
+  cause?: unknown,
+): Promise<void> {
+  logger.error({ err: cause, code: error.code }, `job failed: ${error.message}`);
+  try {
+    await failJob(context.db, jobId, context.owner, error, [failedEvent(error.message)]);
+  } catch (failure) {
+    if (!(failure instanceof LeaseLostError)) throw failure;
+  }
+}
+
+/** Errors that know what the job's owner should change say so; others are ours. */
+function describe(error: unknown): JobError {
+  if (error instanceof Error && 'code' in error && 'param' in error && typeof error.code === 'string') {
+    return { code: error.code, message: error.message, param: typeof error.param === 'string' ? error.param : null };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'internal_error', message: `the training stopped on an unexpected error: ${message}`, param: null };
+}
+
+/** Codes of a database or queue that is away for now: nothing is wrong with the job. */
+const OUTAGES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ETIMEDOUT',
+  'P1001',
+  'P1002',
+  'P1008',
+  'P1017',
+  'P2024',
+  '57P01',
+]);
+
+function isOutage(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ('code' in at && typeof at.code === 'string' && OUTAGES.has(at.code)) return true;
+  }
+  return false;
+}

@@ -37,6 +37,10 @@ export function parseLlamaConfig(json: unknown): LlamaConfig {
   }
   const config = json as Json;
   requireOneOf(config, 'model_type', ['llama']);
+  const { architectures } = config;
+  if (Array.isArray(architectures) && !architectures.includes('LlamaForCausalLM')) {
+    throw new UnsupportedConfigError('architectures', architectures, 'LlamaForCausalLM');
+  }
   requireOneOf(config, 'hidden_act', ['silu', 'swish', undefined]);
   requireOneOf(config, 'attention_bias', [false, null, undefined]);
   requireOneOf(config, 'mlp_bias', [false, null, undefined]);
@@ -51,6 +55,13 @@ export function parseLlamaConfig(json: unknown): LlamaConfig {
       'num_key_value_heads',
       numKeyValueHeads,
       `a divisor of ${numAttentionHeads} heads`,
+    );
+  }
+  if (typeof config.head_dim !== 'number' && hiddenSize % numAttentionHeads !== 0) {
+    throw new UnsupportedConfigError(
+      'head_dim',
+      config.head_dim,
+      `given: ${numAttentionHeads} heads do not divide hidden_size ${hiddenSize}`,
     );
   }
   const headDim = positiveInteger(config, 'head_dim', hiddenSize / numAttentionHeads);
@@ -83,6 +94,7 @@ function ropeTheta(config: Json): number {
   for (const field of ['rope_scaling', 'rope_parameters'] as const) {
     const value = config[field];
     if (value === undefined || value === null) continue;
+    if (typeof value !== 'object') throw new UnsupportedConfigError(field, value, 'null or of type default');
     const { rope_type: type, type: oldType, rope_theta: theta, ...rest } = value as Json;
     const kind = type ?? oldType ?? 'default';
     if (kind !== 'default' || Object.keys(rest).some((k) => k !== 'partial_rotary_factor')) {

@@ -37,9 +37,11 @@ export async function chooseUser(clusterDir: string, reads: string[]): Promise<R
     '--clear-groups',
     `--inh-caps=${capabilities}`,
     `--ambient-caps=${capabilities}`,
+    // access(2) leaves out the capabilities of whoever is not root, except under this bit.
+    '--securebits=+no_setuid_fixup',
   ];
   try {
-    await run('setpriv', [...prefix.slice(1), 'true']);
+    await run('setpriv', [...prefix.slice(1), 'test', '-x', closed]);
   } catch (cause) {
     throw new Error(
       `PostgreSQL does not run as root, and user ${uid} cannot pass ${closed}. Run as an ordinary user, or move the ` +

@@ -19,7 +19,10 @@ function drift(p: number, groupSize: number, options: AdvantageOptions): number 
       kinds.map(String),
       options,
     );
-    const step = kinds.reduce((sum, kind, i) => sum + advantages[i]! * ((kind === 1 ? 1 : -1) - (2 * p - 1)), 0);
+    const step = kinds.reduce<number>(
+      (sum, kind, i) => sum + advantages[i]! * ((kind === 1 ? 1 : -1) - (2 * p - 1)),
+      0,
+    );
     expected += (binomial * p ** second * (1 - p) ** (groupSize - second) * step) / groupSize;
     binomial = (binomial * (groupSize - second)) / (second + 1);
   }

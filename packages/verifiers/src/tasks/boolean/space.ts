@@ -7,13 +7,14 @@ export interface Observation {
 }
 
 /** Some rows of the truth table of an unknown expression, and what it is made of. */
-export interface BooleanInstance {
+// A type rather than an interface, so that an instance can be handed on as the fields of a row.
+export type BooleanInstance = {
   readonly variables: readonly string[];
   readonly operators: readonly Operator[];
   /** D ≥ 0 */
   readonly max_depth: number;
   readonly observations: readonly Observation[];
-}
+};
 
 /** Expressions that may have to be looked at to build one more level. */
 const MOST_CANDIDATES = 100_000;

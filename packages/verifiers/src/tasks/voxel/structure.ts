@@ -1,12 +1,13 @@
 /** The view from above of a stack of blocks on an N×N grid, and how high the stack may be. */
-export interface VoxelInstance {
+// A type rather than an interface, so that an instance can be handed on as the fields of a row.
+export type VoxelInstance = {
   /** N, cells a side */
   readonly grid: number;
   /** H ≥ 1, layers */
   readonly max_height: number;
   /** N·N bits, row-major: 1 where any layer has a block */
   readonly top: string;
-}
+};
 
 /** Layers from the ground up, N·N bits each, row-major; no empty layer on top unless it is the only one. */
 export interface Structure {

@@ -5,6 +5,7 @@ import { parse as parseQuery } from 'qs';
 import { bearerAuth } from './auth.js';
 import type { ApiDependencies } from './dependencies.js';
 import { ApiError, badRequest, errorHandling, sendError } from './errors.js';
+import { RequestLog } from './request-log.js';
 import { checkpointRoutes } from './routes/checkpoints.js';
 import { eventRoutes } from './routes/events.js';
 import { fileRoutes } from './routes/files.js';
@@ -24,8 +25,7 @@ declare module 'fastify' {
 export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: deps.logger as FastifyBaseLogger,
-    disableRequestLogging: true,
-    requestIdLogLabel: 'requestId',
+    logController: new RequestLog(),
     requestIdHeader: false,
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
@@ -57,11 +57,6 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
     reply.header('x-request-id', request.id);
     // PostgreSQL's text holds every character but this one, so no id or filter has it.
     if (/%00/.test(request.url)) throw badRequest('The URL holds a NUL character (%00).', null, 'invalid_url');
-  });
-  app.addHook('onResponse', async (request, reply) => {
-    const { jobId, method, url } = request;
-    const fields = { method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) };
-    request.log.info(jobId ? { jobId, ...fields } : fields, 'request');
   });
 
   parseBodies(app);

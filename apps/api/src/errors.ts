@@ -97,6 +97,8 @@ function fromFastify(error: unknown): ApiError | null {
         param: 'content-type',
         code: 'unsupported_media_type',
       });
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new ApiError(404, { message: 'Nothing has an id as long as the one in the URL.', code: 'unknown_url' });
     case 'FST_ERR_BAD_URL':
       return badRequest('The URL has a broken percent-encoding.', null, 'invalid_url');
     default:

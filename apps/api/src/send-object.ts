@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { Storage } from '@polymode/storage';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from './errors.js';
@@ -39,8 +40,8 @@ export async function sendObject(
   }
   if (range) reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${object.bytes}`);
   reply.header('content-length', range ? range.end - range.start + 1 : object.bytes);
-  // An empty object has no bytes to open a range on, and HEAD wants none.
-  if (request.method === 'HEAD' || object.bytes === 0) return reply.send('');
+  // An empty object has no bytes to open a range on, and HEAD wants none. A stream leaves the length alone.
+  if (request.method === 'HEAD' || object.bytes === 0) return reply.send(Readable.from([]));
   return reply.send(await storage.get(object.storageKey, range));
 }
 

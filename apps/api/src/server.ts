@@ -3,28 +3,22 @@ import { parseConfig } from './config.js';
 import { startServer } from './start.js';
 
 // The process: configuration from the environment, logs to standard output, an end on SIGTERM and SIGINT.
-const logger = createLogger({ name: 'api' });
+let logger = createLogger({ name: 'api' });
+// Listened to from the start, so that a signal during the start ends it cleanly too. A second one kills.
+const stopSignal = new Promise<string>((resolve) => {
+  process.once('SIGTERM', resolve);
+  process.once('SIGINT', resolve);
+});
 try {
   const config = parseConfig(process.env);
-  const server = await startServer(config);
+  logger = createLogger({ name: 'api', level: config.logLevel });
+  const server = await startServer(config, logger);
   // Logs hide keys, so this one line is for the operator's eyes and goes to standard error.
   if (server.generatedKey) process.stderr.write(`API key, shown only now: ${server.generatedKey}\n`);
-  let stopping = false;
-  const stop = (signal: string) => {
-    if (stopping) return;
-    stopping = true;
-    logger.info({ signal }, 'stopping');
-    server.close().then(
-      () => process.exit(0),
-      (err) => {
-        logger.fatal({ err }, 'could not stop cleanly');
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  logger.info({ signal: await stopSignal }, 'stopping');
+  await server.close();
+  process.exit(0);
 } catch (err) {
-  logger.fatal({ err }, 'api could not start');
+  logger.fatal({ err }, 'api failed');
   process.exit(1);
 }

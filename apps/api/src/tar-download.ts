@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { CheckpointFileRecord } from '@polymode/db';
 import type { Storage } from '@polymode/storage';
-import { pack } from 'tar-stream';
+import { type Pack, pack } from 'tar-stream';
 
 const BLOCK = 512;
 
@@ -13,16 +13,26 @@ const BLOCK = 512;
  * @returns the stream, which fails when a file cannot be read or has not its recorded size
  */
 export function tarOf(storage: Storage, files: readonly CheckpointFileRecord[]): Readable {
+  return Readable.from(tarBytes(storage, files), { objectMode: false });
+}
+
+async function* tarBytes(storage: Storage, files: readonly CheckpointFileRecord[]): AsyncGenerator<Uint8Array> {
   const tar = pack({});
-  const fill = async () => {
-    for (const file of files) {
-      const entry = tar.entry({ name: file.path, size: file.bytes, mode: 0o644, mtime: new Date(0), uid: 0, gid: 0 });
-      await pipeline(await storage.get(file.storageKey), entry);
-    }
-    tar.finalize();
-  };
-  fill().catch((error) => tar.destroy(error instanceof Error ? error : new Error(String(error))));
-  return Readable.from(tar, { objectMode: false });
+  // What went wrong comes out of `filled`.
+  tar.on('error', () => {});
+  const filled = fill(tar, storage, files);
+  // When the reader leaves early, nobody awaits it any more.
+  filled.catch(() => tar.destroy());
+  for await (const bytes of tar as AsyncIterable<Uint8Array>) yield bytes;
+  await filled;
+}
+
+async function fill(tar: Pack, storage: Storage, files: readonly CheckpointFileRecord[]): Promise<void> {
+  for (const { path, bytes, storageKey } of files) {
+    const data = await storage.get(storageKey);
+    await pipeline(data, tar.entry({ name: path, size: bytes, mode: 0o644, mtime: new Date(0), uid: 0, gid: 0 }));
+  }
+  tar.finalize();
 }
 
 /** Bytes of that tar, or undefined where names or sizes need extra headers. */

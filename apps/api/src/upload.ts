@@ -67,13 +67,18 @@ async function* multipartOf(request: FastifyRequest): ReturnType<FastifyRequest[
     try {
       next = await parts.next();
     } catch (error) {
-      if (error instanceof Error && 'statusCode' in error) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      throw badRequest(`The multipart form is broken: ${reason}.`, null, 'invalid_multipart');
+      throw brokenForm(error);
     }
     if (next.done) return;
     yield next.value;
   }
+}
+
+function brokenForm(error: unknown): unknown {
+  // Limits that the plugin refuses for have a status of their own.
+  if (error instanceof Error && 'statusCode' in error) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return badRequest(`The multipart form is broken: ${reason}.`, null, 'invalid_multipart');
 }
 
 async function receiveFile(part: UploadedPart, storage: Storage, key: string, maxBytes: number): Promise<ReceivedFile> {
@@ -89,9 +94,13 @@ async function receiveFile(part: UploadedPart, storage: Storage, key: string, ma
   const isJsonLines = part.filename.toLowerCase().endsWith('.jsonl');
   async function* bytes(): AsyncGenerator<Uint8Array> {
     // The stream must outlive a refusal: what the client still sends has to be read before it reads our answer.
-    for await (const piece of part.file.iterator({ destroyOnReturn: false })) {
-      if (isJsonLines) look(reader.push(piece));
-      yield piece;
+    try {
+      for await (const piece of part.file.iterator({ destroyOnReturn: false })) {
+        if (isJsonLines) look(reader.push(piece));
+        yield piece;
+      }
+    } catch (error) {
+      throw brokenForm(error);
     }
     if (isJsonLines) look(reader.finish());
   }

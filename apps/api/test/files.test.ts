@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { deleteFile } from '@polymode/db';
 import { BadRequestError, ConflictError, NotFoundError, toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { jobBody, jsonl, refusal, startTestApi, type TestApi, uploadRows, voxelRow } from './harness.js';
+import { errorOf, jobBody, jsonl, refusal, startTestApi, type TestApi, uploadRows, voxelRow } from './harness.js';
 
 let api: TestApi;
 let dir: string;
@@ -19,7 +19,9 @@ afterAll(async () => {
 });
 
 const upload = (content: string | Buffer, filename = 'rows.jsonl', purpose = 'fine-tune') =>
-  toFile(Buffer.from(content), filename).then((file) => api.client.files.create({ file, purpose: purpose as 'fine-tune' }));
+  toFile(Buffer.from(content), filename).then((file) =>
+    api.client.files.create({ file, purpose: purpose as 'fine-tune' }),
+  );
 
 /** Names of everything in storage, to see that refused uploads leave nothing. */
 const storedKeys = async () => {
@@ -31,11 +33,11 @@ const storedKeys = async () => {
 describe('uploads', () => {
   it('stores a buffer and gives the same bytes back', async () => {
     const content = jsonl(voxelRow('1010'));
-    const file = await upload(content, 'größe "1".jsonl');
+    const file = await upload(content, 'größe 1.jsonl');
     expect(file).toMatchObject({
       object: 'file',
       bytes: Buffer.byteLength(content),
-      filename: 'größe "1".jsonl',
+      filename: 'größe 1.jsonl',
       purpose: 'fine-tune',
       status: 'processed',
     });
@@ -82,7 +84,7 @@ describe('uploads', () => {
     const created = await api.client.files.create({ file, purpose: 'fine-tune', expires_after: expires });
     expect(Math.abs((created.expires_at ?? 0) - created.created_at - 3600)).toBeLessThanOrEqual(2);
     const late = api.client.files.create({ file, purpose: 'fine-tune', expires_after: { ...expires, seconds: 60 } });
-    expect(await refusal(late)).toMatchObject({ status: 400, param: 'expires_after[seconds]'.replace(/\[(\w+)\]/, '.$1') });
+    expect(await refusal(late)).toMatchObject({ status: 400, param: 'expires_after.seconds' });
   });
 
   it('reports every bad line of malformed JSONL, and stores nothing', async () => {
@@ -96,7 +98,7 @@ describe('uploads', () => {
     expect(error).toBeInstanceOf(BadRequestError);
     expect(error).toMatchObject({ param: 'file', code: 'invalid_jsonl', type: 'invalid_request_error' });
     expect(error.message).toContain('5 invalid lines:');
-    expect([...error.message.matchAll(/^Line (\d+) (is not [\w ]+)/gm)].map((found) => found.slice(1))).toEqual([
+    expect([...error.message.matchAll(/^Line (\d+) (is not (?:\w+ ?)*\w)/gm)].map((found) => found.slice(1))).toEqual([
       ['2', 'is not JSON'],
       ['4', 'is not a JSON object'],
       ['5', 'is not a JSON object'],
@@ -128,13 +130,13 @@ describe('uploads', () => {
   });
 
   it('refuses forms without a file, with another name for it, or that are no forms', async () => {
-    const post = async (body: BodyInit, headers: Record<string, string> = {}) => {
+    const post = async (body: RequestInit['body'], headers: Record<string, string> = {}) => {
       const response = await fetch(`${api.url}/v1/files`, {
         method: 'POST',
         headers: { authorization: `Bearer ${api.key}`, ...headers },
         body,
       });
-      return { status: response.status, ...(await response.json()).error };
+      return { status: response.status, ...(await errorOf(response)) };
     };
     const without = new FormData();
     without.set('purpose', 'fine-tune');
@@ -148,9 +150,9 @@ describe('uploads', () => {
     expect(await post(unnamed)).toMatchObject({ status: 400, param: 'purpose', code: 'missing_required_parameter' });
     expect(await post('{}', { 'content-type': 'application/json' })).toMatchObject({ status: 415 });
     const broken = { 'content-type': 'multipart/form-data; boundary=xyz' };
-    expect(await post('--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n{', broken)).toMatchObject(
-      { status: 400, code: 'invalid_multipart' },
-    );
+    expect(
+      await post('--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n{', broken),
+    ).toMatchObject({ status: 400, code: 'invalid_multipart' });
     expect(await post('{}', { 'content-type': 'multipart/form-data' })).toMatchObject({ status: 400 });
     expect((await readdir(api.storageDir, { recursive: true })).filter((name) => name.includes('tmp'))).toEqual([]);
   });
@@ -176,8 +178,8 @@ describe('stored files', () => {
     const upward: string[] = [];
     for await (const file of api.client.files.list({ purpose: 'vision', limit: 2, order: 'asc' })) upward.push(file.id);
     expect(upward).toEqual([...ids].reverse());
-    const page = await api.client.files.list({ purpose: 'vision', limit: 2 });
-    expect(page).toMatchObject({ has_more: true, first_id: ids[0], last_id: ids[1] });
+    const page = await api.client.files.list({ purpose: 'vision', limit: 2 }).asResponse();
+    expect(await page.json()).toMatchObject({ has_more: true, first_id: ids[0], last_id: ids[1] });
     expect(await refusal(api.client.files.list({ after: 'file-nope' }))).toMatchObject({ status: 400, param: 'after' });
   });
 
@@ -185,12 +187,8 @@ describe('stored files', () => {
     const file = await upload('bytes', 'gone', 'vision');
     expect(await api.client.files.delete(file.id)).toEqual({ id: file.id, object: 'file', deleted: true });
     expect(await api.storage.stat(`files/${file.id}`)).toBeNull();
-    for (const call of [
-      api.client.files.retrieve(file.id),
-      api.client.files.content(file.id),
-      api.client.files.delete(file.id),
-    ]) {
-      const error = await refusal(call);
+    for (const call of ['retrieve', 'content', 'delete'] as const) {
+      const error = await refusal(api.client.files[call](file.id));
       expect(error).toBeInstanceOf(NotFoundError);
       expect(error).toMatchObject({ param: 'id', code: null });
       expect(error.message).toContain(`No such File object: ${file.id}`);

@@ -92,6 +92,11 @@ export async function refusal(call: PromiseLike<unknown>): Promise<APIError> {
   throw new Error('The request was not refused.');
 }
 
+/** The error in an answer that did not come through the SDK. */
+export async function errorOf(response: Response): Promise<{ param?: unknown; code?: unknown }> {
+  return ((await response.json()) as { error: object }).error;
+}
+
 export const voxelRow = (top: string) => ({
   messages: [{ role: 'user', content: `Which stacks look like ${top} from above?` }],
   grid: 2,

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import {
   type CheckpointFile,
   type CheckpointFileList,
@@ -53,7 +54,7 @@ export async function checkpointRoutes(app: FastifyInstance, { db, storage }: Ap
     const length = tarLength(files);
     if (length !== undefined) reply.header('content-length', length);
     reply.type('application/x-tar').header('content-disposition', attachment(`${jobId}-step-${step}.tar`));
-    return reply.send(request.method === 'HEAD' ? '' : tarOf(storage, files));
+    return reply.send(request.method === 'HEAD' ? Readable.from([]) : tarOf(storage, files));
   });
 
   async function existingCheckpoint(request: FastifyRequest<{ Params: CheckpointPath }>): Promise<CheckpointRecord> {

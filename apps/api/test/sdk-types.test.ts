@@ -1,0 +1,53 @@
+import type * as Ours from '@polymode/contracts';
+import type { CheckpointFileList, ErrorEnvelope } from '@polymode/contracts';
+import type OpenAI from 'openai';
+import { expectTypeOf, it } from 'vitest';
+
+type Sdk = OpenAI.FineTuning.FineTuningJob;
+
+// Compiled by `npm run typecheck`: an answer of ours that the SDK's types do not take is an error there.
+declare const job: Ours.FineTuningJob;
+declare const event: Ours.FineTuningJobEvent;
+declare const checkpoint: Ours.FineTuningJobCheckpoint;
+declare const file: Ours.FileObject;
+declare const graded: Ours.RunGraderResponse;
+
+export const answers = () => ({
+  // The SDK knows graders of OpenAI alone, so ours is set apart; everything else must fit as it is.
+  job: { ...job, method: undefined } satisfies Sdk,
+  method: {
+    ...job.method,
+    reinforcement: {
+      ...job.method.reinforcement,
+      grader: { type: 'string_check', name: 'n', input: 'a', reference: 'b', operation: 'eq' } as const,
+    },
+  } satisfies Sdk['method'],
+  jobs: [{ ...job, method: undefined }] satisfies Sdk[],
+  event: event satisfies OpenAI.FineTuning.FineTuningJobEvent,
+  checkpoint: checkpoint satisfies OpenAI.FineTuning.Jobs.FineTuningJobCheckpoint,
+  // The SDK takes `evals` in requests and forgets it in answers.
+  file: { ...file, purpose: file.purpose as Exclude<typeof file.purpose, 'evals'> } satisfies OpenAI.FileObject,
+  deleted: null as unknown as Ours.FileDeleted satisfies OpenAI.FileDeleted,
+  model: null as unknown as Ours.Model satisfies OpenAI.Model,
+  graded: graded satisfies OpenAI.FineTuning.Alpha.GraderRunResponse,
+});
+
+it('has cursor pages that the SDK can follow', () => {
+  type Page = { data: { id: string }[]; has_more: boolean };
+  expectTypeOf<Ours.FineTuningJobList>().toExtend<Page>();
+  expectTypeOf<Ours.FineTuningJobEventList>().toExtend<Page>();
+  expectTypeOf<Ours.FineTuningJobCheckpointList>().toExtend<Page>();
+  expectTypeOf<CheckpointFileList>().toExtend<Page>();
+  expectTypeOf<Ours.FileList>().toExtend<Page>();
+  expectTypeOf<ErrorEnvelope['error']>().toExtend<OpenAI.ErrorObject>();
+});
+
+it('takes requests that the SDK can send', () => {
+  expectTypeOf<OpenAI.FileCreateParams['purpose']>().toEqualTypeOf<Ours.FilePurpose>();
+  expectTypeOf<
+    NonNullable<OpenAI.FineTuning.ReinforcementHyperparameters>
+  >().toExtend<Ours.ReinforcementHyperparameters>();
+  expectTypeOf<OpenAI.FineTuning.Alpha.GraderRunParams['model_sample']>().toEqualTypeOf<
+    Ours.RunGraderRequest['model_sample']
+  >();
+});

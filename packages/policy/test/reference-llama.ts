@@ -23,7 +23,7 @@ export function referenceLogits(config: LlamaConfig, weights: Weights64, tokens:
   const head = config.tieWordEmbeddings ? w('model.embed_tokens.weight') : w('lm_head.weight');
 
   return tokens.map((token, t) => {
-    let x = w('model.embed_tokens.weight').slice(token * d, (token + 1) * d);
+    let x: Float64Array = w('model.embed_tokens.weight').slice(token * d, (token + 1) * d);
     for (let i = 0; i < config.numHiddenLayers; i++) {
       const p = (name: string): Float64Array => w(`model.layers.${i}.${name}.weight`);
       const a = norm(x, p('input_layernorm'), config.rmsNormEps);

@@ -47,10 +47,10 @@ const largestDifference = (a: ArrayLike<number>, b: ArrayLike<number>): number =
   return Math.max(...Array.from(a, (v, i) => Math.abs(v - b[i]!)));
 };
 
-// Logits here are of order 5 and log-probabilities of order 10, so float32 alone costs about 1e-6 each; the tolerances
-// leave a factor of ten for sums in another order. Gradients measured 1e-6.
-const VALUE_TOLERANCE = 2e-5;
-const GRADIENT_TOLERANCE = 1e-5;
+// Logits reach 15, where float32 has steps of 1e-6. Measured: logits 1.0e-5, log-probabilities 1.3e-5, gradients 4e-6
+// of their norm; the tolerances leave room for processors that sum in another order.
+const VALUE_TOLERANCE = 4e-5;
+const GRADIENT_TOLERANCE = 2e-5;
 
 describe.each(REFERENCE_MODELS)('%s against PyTorch', (model) => {
   it('has its logits wherever there is a token', async () => {

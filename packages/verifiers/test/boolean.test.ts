@@ -202,6 +202,13 @@ describe('reading answers', () => {
     expect(key(`Expression: ${'~'.repeat(100_000)}x`)).toBeNull();
   });
 
+  it('takes time in proportion to the answer: a million of anything is read', () => {
+    const n = 1_000_000;
+    for (const filler of [' ', '.', '`', '\\text{', '$', '\n', '(', 'x ']) {
+      expect(key(`Expression: x${filler.repeat(n)}y`)).toBe(filler === '\n' ? 'x' : null);
+    }
+  });
+
   it('never throws on any text', () => {
     const piece = fc.constantFrom(
       'x',

@@ -31,7 +31,18 @@ const NAMED_OPERATORS: readonly [RegExp, string][] = [
 function clean(text: string): string {
   let cleaned = text.replace(/\\[()[\]]|\$/g, '');
   for (const [written, word] of NAMED_OPERATORS) cleaned = cleaned.replace(written, word);
-  cleaned = cleaned.replace(/\\text\{([^}]*)\}/g, '$1');
-  // Either end may carry several layers in any order, as in `x OR y`.**
-  return cleaned.replace(/^[\s`"']+/, '').replace(/[\s`"'.,;*]+$/, '');
+  return trim(cleaned.replace(/\\text\{([^{}]*)\}/g, '$1'));
+}
+
+/**
+ * Either end may carry several layers in any order, as in `x OR y`.**
+ *
+ * By hand, because a regular expression for a run at the end takes time that grows with the square of other runs.
+ */
+function trim(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && /[\s`"']/.test(text[start]!)) start++;
+  while (end > start && /[\s`"'.,;*]/.test(text[end - 1]!)) end--;
+  return text.slice(start, end);
 }

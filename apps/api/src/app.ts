@@ -13,6 +13,7 @@ import { fineTuningJobRoutes } from './routes/fine-tuning-jobs.js';
 import { graderRoutes } from './routes/graders.js';
 import { healthRoutes } from './routes/health.js';
 import { modelRoutes } from './routes/models.js';
+import { unreadBody } from './unread-body.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -61,6 +62,7 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
 
   parseBodies(app);
   await app.register(errorHandling);
+  await app.register(unreadBody);
   await app.register(multipart, {
     throwFileSizeLimit: false,
     limits: { fileSize: Number.POSITIVE_INFINITY, fieldSize: 4096, fields: 20, files: 1, parts: 21 },

@@ -120,7 +120,7 @@ async function receiveFile(part: UploadedPart, storage: Storage, key: string, ma
   }
 }
 
-/** Reads on without keeping anything, to the end of the stream or for another `maxBytes`; then the connection is cut. */
+/** Reads on without keeping anything, to the end of the stream or for another `maxBytes`. */
 async function discard(file: UploadedPart['file'], maxBytes: number): Promise<void> {
   let left = maxBytes;
   for await (const piece of file.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {

@@ -166,6 +166,17 @@ describe('uploads', () => {
     expect(error.requestID).toBeTruthy();
     expect(await storedKeys()).toEqual(before);
   });
+
+  it('does not keep the connection of a client that goes on sending far beyond the limit', async () => {
+    const own = await startTestApi({ maxUploadBytes: 1000 });
+    const file = new File([Buffer.alloc(30_000_000, 'x')], 'rows.jsonl');
+    const error = await refusal(own.client.files.create({ file, purpose: 'fine-tune' }));
+    expect(error.status).toBe(413);
+    // Ends only when no connection is left; a stuck one would hold it for more than a minute.
+    const stopping = Date.now();
+    await own.stop();
+    expect(Date.now() - stopping).toBeLessThan(30_000);
+  });
 });
 
 describe('stored files', () => {

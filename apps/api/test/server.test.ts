@@ -4,8 +4,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseConfig } from '@polymode/api';
+import { buildApp, parseConfig } from '@polymode/api';
+import { connectDatabase, createFile, disconnectDatabase } from '@polymode/db';
 import { startTestDatabase, type TestDatabase } from '@polymode/db/testing';
+import { openStorage } from '@polymode/storage';
+import { createLogger } from '@polymode/telemetry';
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
@@ -140,6 +143,45 @@ describe('the server process', () => {
     expect(modules.some((name) => name.includes('policy/dist/registry.js'))).toBe(true);
     const heavy = /onnxruntime|@huggingface|packages\/(autodiff|trainer|objectives)\/|policy\/dist\/index/;
     expect(modules.filter((name) => heavy.test(name))).toEqual([]);
+  });
+
+  it('deletes the bytes of expired files', async () => {
+    const storage = openStorage({ dir: join(dir, 'storage') });
+    const db = connectDatabase(database.url);
+    const keep = (id: string, expiresAt: Date | null) =>
+      storage
+        .put(`files/${id}`, Buffer.from('bytes'))
+        .then(({ key, bytes, sha256 }) =>
+          createFile(db, { id, filename: id, purpose: 'vision', bytes, sha256, storageKey: key, expiresAt }),
+        );
+    await keep('file-expired', new Date(Date.now() - 1000));
+    await keep('file-later', new Date(Date.now() + 3_600_000));
+    await keep('file-forever', null);
+    await disconnectDatabase(db);
+    const { child } = await start({ DATABASE_URL: database.url, POLYMODE_API_KEY: 'pmk-from-the-environment' });
+    await expect.poll(() => storage.stat('files/file-expired'), { timeout: 10_000 }).toBeNull();
+    expect(await storage.stat('files/file-later')).toEqual({ bytes: 5 });
+    expect(await storage.stat('files/file-forever')).toEqual({ bytes: 5 });
+    expect(await end(child, 'SIGTERM')).toBe(0);
+  });
+
+  it('is healthy but not ready without its database', async () => {
+    const db = connectDatabase('postgres://nobody@127.0.0.1:1/none');
+    const app = await buildApp({
+      db,
+      storage: openStorage({ dir }),
+      queue: { enqueue: async () => true },
+      logger: createLogger({ name: 'api', level: 'silent' }),
+      listBaseModels: () => [],
+      organizationId: 'acme',
+    });
+    expect((await app.inject('/healthz')).statusCode).toBe(200);
+    expect((await app.inject('/readyz')).statusCode).toBe(503);
+    const failed = await app.inject({ url: '/v1/models', headers: { authorization: 'Bearer pmk-any' } });
+    expect([failed.statusCode, failed.json().error.type]).toEqual([500, 'server_error']);
+    expect(failed.json().error.message).toContain(failed.headers['x-request-id']);
+    await app.close();
+    await disconnectDatabase(db);
   });
 
   it('says what is wrong when it cannot start', async () => {

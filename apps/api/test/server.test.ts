@@ -38,14 +38,15 @@ interface Started {
 async function start(env: Record<string, string>, nodeOptions: string[] = []): Promise<Started> {
   const child = spawn(process.execPath, [...nodeOptions, server], {
     env: { PATH: process.env.PATH, POLYMODE_PORT: '0', POLYMODE_DATA_DIR: dir, ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   children.push(child);
   const output = { stdout: '', stderr: '' };
-  child.stderr.on('data', (data) => {
+  child.stderr?.on('data', (data) => {
     output.stderr += data;
   });
   const url = await new Promise<string>((resolve, reject) => {
-    child.stdout.on('data', (data) => {
+    child.stdout?.on('data', (data) => {
       output.stdout += data;
       const found = /"url":"([^"]+)"/.exec(output.stdout)?.[1];
       if (found) resolve(found);
@@ -90,6 +91,13 @@ describe('the server process', () => {
     const second = await start({ DATABASE_URL: url });
     expect(second.output.stderr).toBe('');
     expect(await end(second.child, 'SIGTERM')).toBe(0);
+  });
+
+  it('ends when the process that started it is gone', async () => {
+    const { child } = await start({ DATABASE_URL: database.url, POLYMODE_API_KEY: 'pmk-from-the-environment' });
+    const ended = once(child, 'exit');
+    child.disconnect();
+    expect(await ended).toEqual([0, null]);
   });
 
   it('lists base models of an extra folder', async () => {

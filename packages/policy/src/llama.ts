@@ -1,12 +1,15 @@
 import {
   add,
+  cast,
+  concat,
   constant,
   type Dim,
   div,
+  equal,
   exp,
   gatherElements,
   gatherRows,
-  groupedQueryAttention,
+  greater,
   input,
   linear,
   logSoftmax,
@@ -17,6 +20,7 @@ import {
   rmsNorm,
   rotary,
   silu,
+  slice,
   softmax,
   squeeze,
   stopGradient,
@@ -24,6 +28,7 @@ import {
   type Tensor,
   transpose,
   unsqueeze,
+  where,
 } from '@polymode/autodiff';
 import type { LlamaConfig } from './config.js';
 
@@ -219,54 +224,95 @@ export function tokenStatistics(
   return { logProbabilities, entropies: neg(sum(mul(exp(fixed), fixed), [1])) };
 }
 
-/** One token for each row, against caches. */
-export interface DecodeState {
-  /** per layer, [B, K, S, D] */
+/** What a prompt leaves behind for its completions: one copy, however many they are. */
+export interface PromptCache {
+  /** per layer, [N, K, P, D] */
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
+  /** 0 where the prompt has a token, −1e9 in its padding: [N, 1, 1, P] */
+  readonly mask: Tensor;
+}
+
+/** What the rows have said so far: per layer, [B, K, C, D], zero beyond the current round. */
+export interface CompletionCache {
   readonly keys: readonly Tensor[];
   readonly values: readonly Tensor[];
 }
 
-/** Functions that decode one token at a time; the rotary tables are shared between calls. */
+/**
+ * A function that decodes one token of every row. The G rows of a prompt lie next to each other and read one copy of its
+ * keys and values; what they said themselves has a cache of its own, in which all rows write at the same round.
+ *
+ * Attention is written out in primitives: onnxruntime's GroupQueryAttention wants a cache of its own for every row, and
+ * copies all of it at every round.
+ *
+ * @returns from token int32 [B], position int32 [B], round int32 scalar and what was said before: logits [B, V] and the
+ *   cache with this token in it
+ */
 export function decoder(
   config: LlamaConfig,
   parameters: Parameters,
-  cacheLength: number,
-): (token: Tensor, position: Tensor, state: DecodeState) => { logits: Tensor; state: DecodeState } {
+  prompt: PromptCache,
+  groupSize: number,
+  completionLength: number,
+): (
+  token: Tensor,
+  position: Tensor,
+  round: Tensor,
+  said: CompletionCache,
+) => { logits: Tensor; said: CompletionCache } {
   const { numAttentionHeads: heads, numKeyValueHeads: groups, headDim } = config;
-  const tables = rotaryTables(config, cacheLength);
-  // Every row's cache is S long; how much of it a row has filled is told by its position.
-  const total = constant([cacheLength], [1], 'int32');
+  const repeats = heads / groups;
+  const promptLength = prompt.mask.staticDim(3);
+  const tables = rotaryTables(config, promptLength + completionLength);
+  const slots = constant(
+    Array.from({ length: completionLength }, (_, i) => i),
+    [completionLength],
+    'int32',
+  );
 
-  return (token, position, state) => {
-    const [b] = token.shape as [Dim];
+  /** [B, K, R, x] as [N, K, G·R, x], so that one product with the prompt's own copy serves the group; and back. */
+  const byPrompt = (x: Tensor): Tensor => {
+    const last = x.staticDim(3);
+    const split = reshape(x, ['N', groupSize, groups, repeats, last]);
+    return reshape(transpose(split, [0, 2, 1, 3, 4]), ['N', groups, groupSize * repeats, last]);
+  };
+  const byRow = (x: Tensor): Tensor => {
+    const last = x.staticDim(3);
+    const split = reshape(x, ['N', groups, groupSize, repeats, last]);
+    return reshape(transpose(split, [0, 2, 1, 3, 4]), ['B', groups, repeats, last]);
+  };
+
+  return (token, position, round, said) => {
     const at = unsqueeze(position, [1]);
+    const now = reshape(cast(equal(slots, round), 'float32'), [completionLength, 1]);
+    const future = where(greater(slots, round), -1e9, 0); // [C]
+    /** The cache with this round's slot, zero so far, filled in. @param x [B, K, 1, D] */
+    const written = (cache: Tensor, x: Tensor): Tensor => add(cache, mul(now, x));
     const [keysOut, valuesOut]: [Tensor[], Tensor[]] = [[], []];
     let hidden = gatherRows(weightOf(parameters, 'model.embed_tokens.weight'), token); // [B, d]
     for (let i = 0; i < config.numHiddenLayers; i++) {
       const layer = `model.layers.${i}`;
       const weight = (name: string): Tensor => weightOf(parameters, `${layer}.${name}.weight`);
       const normed = rmsNorm(hidden, weight('input_layernorm'), config.rmsNormEps);
-      const turned = (projection: string, count: number): Tensor => {
-        const x = reshape(linear(normed, weight(`self_attn.${projection}`)), [b, count, 1, headDim]);
-        return reshape(rotary(x, at, tables.cosines, tables.sines), [b, 1, count * headDim]);
-      };
-      const values = reshape(linear(normed, weight('self_attn.v_proj')), [b, 1, groups * headDim]);
-      const { attention, presentKeys, presentValues } = groupedQueryAttention(
-        turned('q_proj', heads),
-        turned('k_proj', groups),
-        values,
-        state.keys[i]!,
-        state.values[i]!,
-        position,
-        total,
-        { heads, keyValueHeads: groups, cacheLength },
-      );
-      keysOut.push(presentKeys);
-      valuesOut.push(presentValues);
-      const joined = reshape(attention, [b, heads * headDim]);
+      const split = (projection: string, count: number): Tensor =>
+        reshape(linear(normed, weight(`self_attn.${projection}`)), ['B', count, 1, headDim]);
+      const turned = rotary(split('q_proj', heads), at, tables.cosines, tables.sines);
+      const queries = mul(reshape(turned, ['B', groups, repeats, headDim]), 1 / Math.sqrt(headDim)); // [B, K, R, D]
+      const keys = written(said.keys[i]!, rotary(split('k_proj', groups), at, tables.cosines, tables.sines));
+      const values = written(said.values[i]!, split('v_proj', groups));
+      keysOut.push(keys);
+      valuesOut.push(values);
+
+      const toPrompt = add(matmul(byPrompt(queries), prompt.keys[i]!, { transposeB: true }), prompt.mask);
+      const toSaid = add(matmul(queries, keys, { transposeB: true }), future); // [B, K, R, C]
+      const shares = softmax(concat([byRow(toPrompt), toSaid], 3)); // [B, K, R, P + C]
+      const fromPrompt = byRow(matmul(byPrompt(slice(shares, 3, 0, promptLength)), prompt.values[i]!));
+      const fromSaid = matmul(slice(shares, 3, promptLength, promptLength + completionLength), values);
+      const joined = reshape(add(fromPrompt, fromSaid), ['B', heads * headDim]);
       hidden = feedForward(config, parameters, layer, add(hidden, linear(joined, weight('self_attn.o_proj'))));
     }
     const normed = rmsNorm(hidden, weightOf(parameters, 'model.norm.weight'), config.rmsNormEps);
-    return { logits: vocabularyLogits(config, parameters, normed), state: { keys: keysOut, values: valuesOut } };
+    return { logits: vocabularyLogits(config, parameters, normed), said: { keys: keysOut, values: valuesOut } };
   };
 }

@@ -134,8 +134,8 @@ export class Policy {
     }
     const promptLength = roundedLength(longest);
     const mode: SamplingMode = temperature === 0 ? 'greedy' : topP < 1 || topK > 0 ? 'filtered' : 'full';
-    const session = await this.session(`sample ${promptLength} ${maxTokens} ${mode}`, () =>
-      samplerGraph(this.config, { promptLength, completionLength: maxTokens, mode }),
+    const session = await this.session(`sample ${promptLength} ${maxTokens} ${groupSize} ${mode}`, () =>
+      samplerGraph(this.config, { promptLength, completionLength: maxTokens, groupSize, mode }),
     );
 
     const rows = prompts.length * groupSize;
@@ -155,6 +155,10 @@ export class Policy {
         [prompts.length],
       ),
       lengths: int32(
+        prompts.map((p) => p.length),
+        [prompts.length],
+      ),
+      row_lengths: int32(
         rowPrompt.map((n) => prompts[n]!.length),
         [rows],
       ),

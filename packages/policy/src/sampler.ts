@@ -18,7 +18,6 @@ import {
   mul,
   not,
   or,
-  pad,
   slice,
   softmax,
   squeeze,
@@ -30,7 +29,7 @@ import {
   where,
 } from '@polymode/autodiff';
 import type { LlamaConfig } from './config.js';
-import { decoder, parameterInputs, sequenceHidden, vocabularyLogits } from './llama.js';
+import { decoder, type PromptCache, parameterInputs, sequenceHidden, vocabularyLogits } from './llama.js';
 
 /**
  * How the next token is drawn.
@@ -45,6 +44,8 @@ export interface SamplerShape {
   readonly promptLength: number;
   /** C: most tokens that a completion may have */
   readonly completionLength: number;
+  /** G: rows of each prompt, next to each other: B = N·G */
+  readonly groupSize: number;
   readonly mode: SamplingMode;
 }
 
@@ -54,8 +55,8 @@ export interface SamplerShape {
  *
  * Inputs (N prompts, B rows, S stop tokens):
  * - `tokens` int32 [N, P], padded on the right; `positions` int32 [N, P]: 0, 1, …
- * - `last` int32 [N]: n·P + length − 1
- * - `lengths` int32 [B]: length of each row's prompt; `prompt_of_row` int32 [B]
+ * - `last` int32 [N]: n·P + length − 1; `lengths` int32 [N]: of the prompts
+ * - `row_lengths` int32 [B]: length of each row's prompt; `prompt_of_row` int32 [B]: 0 G times, 1 G times, …
  * - `uniforms` float32 [C, B] in (0, 1): the one random number of each token
  * - `rounds` int64 scalar ≤ C; `stop` int32 [S]; `padding` int32 [1]: written after a row has stopped
  * - `temperature` float32 scalar > 0; `top_p` float32 scalar; `top_k` float32 scalar (filtered only)
@@ -64,12 +65,13 @@ export interface SamplerShape {
  * distribution at this temperature, before any filter: the same quantity that training computes.
  */
 export function samplerGraph(config: LlamaConfig, shape: SamplerShape): Record<string, Tensor> {
-  const { promptLength, completionLength, mode } = shape;
+  const { promptLength, completionLength, groupSize, mode } = shape;
   const parameters = parameterInputs(config);
   const tokens = input('tokens', 'int32', ['N', promptLength]);
   const positions = input('positions', 'int32', ['N', promptLength]);
   const last = input('last', 'int32', ['N']);
-  const lengths = input('lengths', 'int32', ['B']);
+  const lengths = input('lengths', 'int32', ['N']);
+  const rowLengths = input('row_lengths', 'int32', ['B']);
   const promptOfRow = input('prompt_of_row', 'int32', ['B']);
   const uniforms = input('uniforms', 'float32', ['C', 'B']);
   const rounds = input('rounds', 'int64', []);
@@ -81,41 +83,55 @@ export function samplerGraph(config: LlamaConfig, shape: SamplerShape): Record<s
 
   const prefill = sequenceHidden(config, parameters, tokens, positions);
   const promptLogits = vocabularyLogits(config, parameters, gatherRows(prefill.hidden, last)); // [N, V]
-  const toRows = (x: Tensor): Tensor => gatherRows(x, promptOfRow);
-  const cache = (x: Tensor): Tensor => toRows(pad(x, 2, 0, completionLength)); // [B, K, P + C, D]
+  const places = constant(
+    Array.from({ length: promptLength }, (_, i) => i),
+    [1, promptLength],
+    'int32',
+  );
+  const prompt: PromptCache = {
+    keys: prefill.layers.map((l) => l.keys),
+    values: prefill.layers.map((l) => l.values),
+    mask: unsqueeze(where(less(places, unsqueeze(lengths, [1])), 0, -1e9), [1, 2]),
+  };
   const layers = config.numHiddenLayers;
-  const decode = decoder(config, parameters, promptLength + completionLength);
+  const nothing = emptyCache(config, rowLengths, completionLength);
+  const decode = decoder(config, parameters, prompt, groupSize, completionLength);
 
   const result = loop(
     rounds,
     [
-      toRows(promptLogits),
-      lengths,
-      less(lengths, 0), // no row has finished: lengths are positive
-      ...prefill.layers.map((l) => cache(l.keys)),
-      ...prefill.layers.map((l) => cache(l.values)),
+      gatherRows(promptLogits, promptOfRow),
+      less(rowLengths, 0), // no row has finished: lengths are positive
+      ...Array.from({ length: 2 * layers }, () => nothing),
     ],
-    (round, [logits, position, finished, ...caches]) => {
+    (round64, [logits, finished, ...caches]) => {
+      const round = cast(round64, 'int32');
       const scaled = div(logits!, temperature);
-      const uniform = gatherRows(uniforms, cast(round, 'int32')); // [B]
-      const drawn = drawToken(scaled, uniform, mode, filter);
+      const drawn = drawToken(scaled, gatherRows(uniforms, round), mode, filter);
       const logs = squeeze(gatherElements(logSoftmax(scaled), unsqueeze(drawn, [1]), 1), [1]);
       const token = where(finished!, padding, drawn);
       const stops = greater(sum(cast(equal(unsqueeze(token, [1]), unsqueeze(stop, [0])), 'float32'), [1]), 0);
       const done = or(finished!, stops);
       const remaining = sum(cast(not(done), 'float32'));
-      const { logits: next, state } = decode(token, position!, {
+      const { logits: next, said } = decode(token, add(rowLengths, round), round, {
         keys: caches.slice(0, layers),
         values: caches.slice(layers),
       });
       return {
         proceed: greater(remaining, 0),
-        carried: [next, add(position!, 1), done, ...state.keys, ...state.values],
+        carried: [next, done, ...said.keys, ...said.values],
         scans: [token, logs],
       };
     },
   );
   return { tokens: result.scans[0]!, log_probabilities: result.scans[1]! };
+}
+
+/** Zeros, [B, K, C, D]. @param rows any int32 [B] */
+function emptyCache(config: LlamaConfig, rows: Tensor, length: number): Tensor {
+  const { numKeyValueHeads: groups, headDim } = config;
+  const zeros = constant(new Float32Array(groups * length * headDim), [1, groups, length, headDim]);
+  return add(zeros, unsqueeze(mul(cast(rows, 'float32'), 0), [1, 2, 3]));
 }
 
 /**

@@ -41,7 +41,7 @@ export interface TrainerOptions {
   readonly seed: number;
   /** @defaultValue 'cpu' */
   readonly device?: ExecutionProvider;
-  /** threads of the engine; the result does not depend on it. @defaultValue 1 */
+  /** threads of the engine; the last bits of the result depend on it, as sums are split among them. @defaultValue 1 */
   readonly threads?: number;
   /** files of an earlier snapshot of the same job, by path */
   readonly resumeFrom?: ReadonlyMap<string, Uint8Array>;
@@ -92,7 +92,7 @@ export interface SnapshotFile {
 
 /**
  * A reinforcement job in progress. A step is a pure function of (options, state after the step before): same inputs,
- * same bytes. Calls must not overlap.
+ * same bytes, on one kind of processor with one number of threads. Calls must not overlap.
  */
 export interface Trainer {
   /** steps done */

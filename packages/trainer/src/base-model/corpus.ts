@@ -10,7 +10,7 @@ export interface Example {
 export type Random = () => number;
 
 /** Share of answers that are wrong on purpose: the base model shall know the format, not the solution. */
-const WRONG = 0.5;
+const WRONG = 0.4;
 
 /** How likely heights 1, 2 and 3 are in the corpus: a skew, so that training has something to even out. */
 const HEIGHTS = [0.7, 0.2, 0.1] as const;

@@ -1,0 +1,31 @@
+import { findBaseModel } from '@polymode/policy/registry';
+import type { TrainerOptions } from '@polymode/trainer';
+import { compileGrader, tasks } from '@polymode/verifiers';
+
+/** A job of a few seconds on the model that ships, over views of three blocks. */
+export function smallJob(overrides: Partial<TrainerOptions['hyperparameters']> = {}): TrainerOptions {
+  const task = tasks['hypospace/voxel'];
+  return {
+    modelDir: findBaseModel('polymode-tiny')!.dir,
+    trainRows: task.generate({ blocks: 3, count: 12, seed: 5 }),
+    validationRows: task.generate({ blocks: 2, count: 3, seed: 5 }),
+    grader: compileGrader({ type: 'task', task: 'hypospace/voxel' }),
+    hyperparameters: {
+      algorithm: 'ips-grpo',
+      batch_size: 4,
+      group_size: 6,
+      max_steps: 6,
+      learning_rate: 1e-3,
+      temperature: 1,
+      top_p: 1,
+      max_completion_tokens: 16,
+      kl_coefficient: 0,
+      clip_epsilon: 0.2,
+      ips: { exponent: 1, epsilon: 1 / 6 },
+      eval_interval: 3,
+      eval_samples: 2,
+      ...overrides,
+    },
+    seed: 11,
+  };
+}

@@ -1,0 +1,228 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { compileGraph, Engine, float32, gradients, input, type Profile, type Tensor } from '@polymode/autodiff';
+import { clippedSurrogate } from '@polymode/objectives';
+import {
+  Policy,
+  packSequences,
+  parameterInputs,
+  readModelFolder,
+  readSafetensors,
+  tokenStatistics,
+  trainingInputs,
+  type Weights,
+} from '@polymode/policy';
+import { afterAll, describe, expect, it } from 'vitest';
+import { GradientStep } from '../dist/gradient-step.js';
+import { surrogateUpdate } from '../dist/surrogate-update.js';
+
+/** Values that PyTorch computed in float64; packages/policy/test/fixtures/README.md describes them. */
+interface Reference {
+  readonly temperature: number;
+  readonly epsilon: number;
+  readonly beta: number;
+  readonly learning_rate: number;
+  readonly losses: readonly number[];
+  readonly gradient_norms: readonly number[];
+  readonly sequences: readonly {
+    readonly prompt: readonly number[];
+    readonly completion: readonly number[];
+    readonly advantage: number;
+    readonly log_probabilities: readonly number[];
+    readonly old_log_probabilities: readonly number[];
+    readonly reference_log_probabilities: readonly number[];
+  }[];
+}
+
+const PADDING = 0;
+const LOG_PROBABILITY_TOLERANCE = 1e-5;
+/** of each tensor's largest gradient */
+const GRADIENT_TOLERANCE = 1e-4;
+const LOSS_TOLERANCE = 1e-5;
+/** of the norm */
+const NORM_TOLERANCE = 1e-5;
+/**
+ * After three updates, of the learning rate: the most that Adam's first step moves a weight. Adam divides each gradient
+ * by its own size, so an error δ of gradient g moves its weight by up to δ/|g| of a step, however small g is. Where |g| is
+ * under FAINT_GRADIENT of its tensor's largest, float32's rounding is a visible part of g, and such weights have a
+ * tolerance of their own. Zero gradients are exact and have the strict one: their weights may not move unasked.
+ */
+const WEIGHT_TOLERANCE = 1e-3;
+const FAINT_GRADIENT = 1e-5;
+const FAINT_WEIGHT_TOLERANCE = 2e-2;
+
+const engines: Engine[] = [];
+afterAll(async () => {
+  await Promise.all(engines.map((e) => e.close()));
+});
+
+async function load(model: string) {
+  const folder = fileURLToPath(new URL(`../../policy/test/fixtures/${model}`, import.meta.url));
+  const { config, weights } = await readModelFolder(folder);
+  const values: Reference = JSON.parse(await readFile(`${folder}/reference.json`, 'utf8'));
+  const tensors = readSafetensors(await readFile(`${folder}/reference.safetensors`));
+  return { config, weights, values, tensors };
+}
+
+async function policyOf(
+  { config, weights }: Awaited<ReturnType<typeof load>>,
+  profile: Profile,
+  threads: number,
+): Promise<Policy> {
+  // An engine takes its profile from its provider; CPUs run both.
+  const engine = Object.assign(new Engine({ threads }), { profile });
+  engines.push(engine);
+  const policy = new Policy(config, engine, '', PADDING);
+  await policy.setWeights(weights);
+  return policy;
+}
+
+const largest = (values: Iterable<number>): number => Math.max(...Array.from(values, Math.abs));
+
+function difference(a: ArrayLike<number>, b: ArrayLike<number>): number[] {
+  expect(a.length).toBe(b.length);
+  return Array.from(a, (v, i) => v - b[i]!);
+}
+
+/** The tensor that is furthest off. */
+function worst(names: readonly string[], errorOf: (name: string) => number): { name: string; error: number } {
+  return names.map((name) => ({ name, error: errorOf(name) })).reduce((a, b) => (b.error > a.error ? b : a));
+}
+
+async function lossAndGradients(policy: Policy, values: Reference): Promise<Record<string, Float32Array>> {
+  const batch = packSequences(values.sequences, PADDING);
+  const inputs = trainingInputs(batch.length);
+  const parameters = parameterInputs(policy.config);
+  const { logProbabilities } = tokenStatistics(
+    policy.config,
+    parameters,
+    inputs.tokens,
+    inputs.positions,
+    inputs.at,
+    inputs.targets,
+    inputs.temperature,
+  );
+  const perToken = (name: string): Tensor => input(name, 'float32', ['M']);
+  const loss = clippedSurrogate(
+    {
+      logProbabilities,
+      oldLogProbabilities: perToken('old'),
+      advantages: perToken('advantages'),
+      weights: perToken('weights'),
+      reference: { logProbabilities: perToken('reference'), coefficient: input('beta', 'float32', []) },
+    },
+    input('epsilon', 'float32', []),
+  );
+  const made = gradients(loss, Object.values(parameters));
+  const outputs: Record<string, Tensor> = { loss };
+  for (const [i, name] of Object.keys(parameters).entries()) outputs[name] = made[i]!;
+  const session = await policy.engine.compile(compileGraph(outputs, policy.engine.profile));
+  const vector = (of: (s: Reference['sequences'][number]) => readonly number[]) =>
+    float32(values.sequences.flatMap(of), [batch.count]);
+  const { tokens, positions, at, targets } = batch;
+  const out = await session.run(
+    {
+      ...policy.weightFeeds(),
+      tokens,
+      positions,
+      at,
+      targets,
+      temperature: float32([values.temperature], []),
+      old: vector((s) => s.old_log_probabilities),
+      reference: vector((s) => s.reference_log_probabilities),
+      advantages: vector((s) => s.completion.map(() => s.advantage)),
+      weights: vector((s) => s.completion.map(() => 1 / batch.count)),
+      beta: float32([values.beta], []),
+      epsilon: float32([values.epsilon], []),
+    },
+    Object.fromEntries(Object.keys(outputs).map((name) => [name, 'return' as const])),
+  );
+  return Object.fromEntries(Object.keys(outputs).map((name) => [name, out[name]!.data as Float32Array]));
+}
+
+/** Weights and losses after as many updates as the reference made. */
+async function train(
+  policy: Policy,
+  values: Reference,
+): Promise<{ losses: number[]; norms: number[]; weights: Weights }> {
+  const step = new GradientStep(policy);
+  await step.resetMoments();
+  const sequences = values.sequences.map((s) => ({
+    prompt: s.prompt,
+    completion: s.completion,
+    advantage: s.advantage,
+    oldLogProbabilities: Float32Array.from(s.old_log_probabilities),
+    referenceLogProbabilities: Float32Array.from(s.reference_log_probabilities),
+  }));
+  const [losses, norms]: [number[], number[]] = [[], []];
+  for (const update of values.losses.keys()) {
+    const report = await surrogateUpdate(step, sequences, update + 1, {
+      learningRate: values.learning_rate,
+      clipEpsilon: values.epsilon,
+      klCoefficient: values.beta,
+      temperature: values.temperature,
+    });
+    losses.push(report.loss);
+    norms.push(report.gradientNorm);
+  }
+  return { losses, norms, weights: await policy.weights() };
+}
+
+describe.each(['updates-tied', 'updates-untied'])('%s against PyTorch', (model) => {
+  describe.each([
+    ['fused', 1],
+    ['fused', 2],
+    ['portable', 1],
+    ['portable', 2],
+  ] satisfies [Profile, number][])('with the %s profile at %i threads', (profile, threads) => {
+    it('has its log-probabilities', async () => {
+      const fixture = await load(model);
+      const policy = await policyOf(fixture, profile, threads);
+      const { sequences, temperature } = fixture.values;
+      const logs = await policy.logProbabilities(sequences, temperature);
+      const error = largest(
+        difference(
+          logs,
+          sequences.flatMap((s) => s.log_probabilities),
+        ),
+      );
+      expect(error).toBeLessThan(LOG_PROBABILITY_TOLERANCE);
+    });
+
+    it('has the loss and gradients of its surrogate', async () => {
+      const fixture = await load(model);
+      const { values, tensors, weights } = fixture;
+      const made = await lossAndGradients(await policyOf(fixture, profile, threads), values);
+      expect(Math.abs(made.loss![0]! - values.losses[0]!)).toBeLessThan(1e-6);
+      const { name, error } = worst(Object.keys(weights), (n) => {
+        const expected = tensors[`gradient/${n}`]!.data;
+        return largest(difference(made[n]!, expected)) / largest(expected);
+      });
+      expect(error, name).toBeLessThan(GRADIENT_TOLERANCE);
+    });
+
+    it('makes its three updates', async () => {
+      const fixture = await load(model);
+      const { values, tensors } = fixture;
+      const { losses, norms, weights } = await train(await policyOf(fixture, profile, threads), values);
+      for (const [u, expected] of values.losses.entries()) {
+        expect(Math.abs(losses[u]! - expected), `loss ${u + 1}`).toBeLessThan(LOSS_TOLERANCE);
+        expect(Math.abs(norms[u]! / values.gradient_norms[u]! - 1), `norm ${u + 1}`).toBeLessThan(NORM_TOLERANCE);
+      }
+      let [ordinary, faint, faintWeights] = [{ name: '', error: 0 }, 0, 0];
+      for (const [name, { data }] of Object.entries(weights)) {
+        const gradient = tensors[`gradient/${name}`]!.data;
+        const threshold = FAINT_GRADIENT * largest(gradient);
+        for (const [i, d] of difference(data, tensors[`updated/${name}`]!.data).entries()) {
+          const error = Math.abs(d) / values.learning_rate;
+          const isFaint = gradient[i] !== 0 && Math.abs(gradient[i]!) < threshold;
+          if (isFaint) [faint, faintWeights] = [Math.max(faint, error), faintWeights + 1];
+          else if (error > ordinary.error) ordinary = { name: `${name}[${i}]`, error };
+        }
+      }
+      expect(ordinary.error, ordinary.name).toBeLessThan(WEIGHT_TOLERANCE);
+      expect(faint).toBeLessThan(FAINT_WEIGHT_TOLERANCE);
+      expect(faintWeights).toBeLessThanOrEqual(3);
+    });
+  });
+});

@@ -58,9 +58,8 @@ function run(command, args) {
 /** Runs a script of ours in the foreground and ends with its exit code; Ctrl-C and SIGTERM reach it. */
 export function handOver(script, args) {
   const child = spawn(process.execPath, [join(root, script), ...args], { cwd: root, stdio: 'inherit' });
-  // A terminal sends Ctrl-C to both: waiting for the child is all that is left to do.
-  process.on('SIGINT', () => {});
-  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  // A terminal sends Ctrl-C to both of us, a process manager only to this one; a second one does no harm.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
   child.on('close', (code, signal) => process.exit(code ?? (signal === null ? 1 : 130)));
 }
 

@@ -15,6 +15,8 @@ export interface StackOptions {
   readonly port: number;
   /** Worker processes; the machine's cores are divided among them. @defaultValue 1 */
   readonly workers?: number;
+  /** Milliseconds before a worker that died is started again: first, and at most. @defaultValue [500, 30000] */
+  readonly restartMs?: readonly [number, number];
   /** More environment for API and workers. */
   readonly env?: Readonly<Record<string, string>>;
   /** The API key to accept; generated when absent and the data folder has none yet. */
@@ -48,7 +50,7 @@ const READY_WITHIN_MS = 60_000;
 /** A process that has not ended by then is killed. */
 const STOP_WITHIN_MS = 65_000;
 /** Pauses before a worker that died is started again: doubled each time, up to the second. */
-const RESTART_MS = [500, 30_000] as const;
+const RESTART_MS: readonly [number, number] = [500, 30_000];
 
 /**
  * Starts everything and resolves when the API is ready.
@@ -83,7 +85,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     cleanUp.push(() => api.stop());
     await waitUntilReady(`http://127.0.0.1:${port}/readyz`, api, dataDir);
     const workers = Array.from({ length: options.workers ?? 1 }, (_, i) =>
-      keepRunning(() => startProcess(WORKER, env, join(dataDir, 'logs', `worker-${i + 1}.log`))),
+      keepRunning(
+        () => startProcess(WORKER, env, join(dataDir, 'logs', `worker-${i + 1}.log`)),
+        options.restartMs ?? RESTART_MS,
+      ),
     );
     cleanUp.push(async () => {
       await Promise.all(workers.map((w) => w.stop()));
@@ -164,20 +169,23 @@ function startProcess(script: string, env: NodeJS.ProcessEnv, logFile: string): 
 }
 
 /** Starts a process again whenever it ends by itself. */
-function keepRunning(start: () => RunningProcess): { pid(): number | undefined; stop(): Promise<void> } {
+function keepRunning(
+  start: () => RunningProcess,
+  [firstPause, longestPause]: readonly [number, number],
+): { pid(): number | undefined; stop(): Promise<void> } {
   let current = start();
   let startedAt = Date.now();
   let stopping = false;
-  let pause: number = RESTART_MS[0];
+  let pause = firstPause;
   const watch = async (): Promise<void> => {
     while (true) {
       await current.exited;
       if (stopping) return;
       // One that ran for a while did not die of its start.
-      if (Date.now() - startedAt > 10_000) pause = RESTART_MS[0];
+      if (Date.now() - startedAt > 10_000) pause = firstPause;
       await sleep(pause);
       if (stopping) return;
-      pause = Math.min(pause * 2, RESTART_MS[1]);
+      pause = Math.min(pause * 2, longestPause);
       current = start();
       startedAt = Date.now();
     }

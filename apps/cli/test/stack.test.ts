@@ -1,0 +1,238 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type Stack, StackError, startStack } from '@polymode/cli';
+import { connectDatabase, disconnectDatabase, listSteps } from '@polymode/db';
+import { tasks } from '@polymode/verifiers';
+import OpenAI, { toFile } from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+/** Locks of a second, so that a killed worker's job is soon another's; a snapshot after every step. */
+const ENV = { POLYMODE_LOCK_MS: '1000', POLYMODE_SNAPSHOT_SECONDS: '0', POLYMODE_THREADS: '1', LOG_LEVEL: 'info' };
+
+const dataDir = mkdtempSync(join(tmpdir(), 'polymode-stack-'));
+let stack: Stack;
+let client: OpenAI;
+let apiKey: string;
+let trainingFile: string;
+let validationFile: string;
+
+async function start(): Promise<void> {
+  stack = await startStack({ dataDir, port: 0, env: ENV, restartMs: [50, 50] });
+  apiKey = stack.apiKey ?? apiKey;
+  client = new OpenAI({ baseURL: stack.baseURL, apiKey, maxRetries: 0 });
+}
+
+beforeAll(async () => {
+  await start();
+  const rows = tasks['hypospace/voxel'].generate({ blocks: 3, count: 12, seed: 3 });
+  const lines = (part: object[]): Buffer => Buffer.from(part.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const upload = async (name: string, part: object[]): Promise<string> =>
+    (await client.files.create({ file: await toFile(lines(part), name), purpose: 'fine-tune' })).id;
+  trainingFile = await upload('train.jsonl', rows.slice(0, 9));
+  validationFile = await upload('valid.jsonl', rows.slice(9));
+});
+
+afterAll(async () => {
+  await stack.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+async function createJob(hyperparameters: object = {}): Promise<string> {
+  const method = {
+    type: 'reinforcement',
+    reinforcement: {
+      grader: { type: 'task', task: 'hypospace/voxel' },
+      hyperparameters: {
+        batch_size: 3,
+        group_size: 6,
+        max_steps: 60,
+        eval_interval: 20,
+        eval_samples: 2,
+        max_completion_tokens: 16,
+        ...hyperparameters,
+      },
+    },
+  } as unknown as OpenAI.FineTuning.JobCreateParams.Method;
+  const job = await client.fineTuning.jobs.create({
+    model: 'polymode-tiny',
+    training_file: trainingFile,
+    validation_file: validationFile,
+    seed: 7,
+    method,
+  });
+  expect(job.status).toBe('queued');
+  return job.id;
+}
+
+async function ended(id: string): Promise<OpenAI.FineTuning.FineTuningJob> {
+  while (true) {
+    const job = await client.fineTuning.jobs.retrieve(id);
+    if (job.finished_at !== null) return job;
+    await sleep(50);
+  }
+}
+
+async function untilStep(id: string, step: number): Promise<void> {
+  while ((await recordedSteps(id)).length < step) await sleep(20);
+}
+
+async function recordedSteps(id: string): Promise<number[]> {
+  const db = connectDatabase(stack.databaseUrl, { maxConnections: 1 });
+  try {
+    return (await listSteps(db, id, { afterStep: 0 })).map((s) => s.step);
+  } finally {
+    await disconnectDatabase(db);
+  }
+}
+
+/** What a job left behind, without ids and times: equal for equal jobs, however often they were interrupted. */
+async function remains(id: string): Promise<{ manifest: string; steps: number[]; events: string[] }> {
+  const [last] = (await client.fineTuning.jobs.checkpoints.list(id)).data;
+  const response = await fetch(`${stack.baseURL}/fine_tuning/jobs/${id}/checkpoints/${last!.id}/files/manifest.json`, {
+    headers: { authorization: `Bearer ${apiKey}` },
+  });
+  expect(response.status).toBe(200);
+  const events: string[] = [];
+  for await (const event of client.fineTuning.jobs.listEvents(id, { limit: 50 })) {
+    events.push(event.message.replaceAll(id.slice(-8), '').replace(/ftjob-\w+/, ''));
+  }
+  return {
+    manifest: createHash('sha256')
+      .update(Buffer.from(await response.arrayBuffer()))
+      .digest('hex'),
+    steps: await recordedSteps(id),
+    events: events.reverse(),
+  };
+}
+
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
+
+describe('a job', () => {
+  it('leaves the same behind when its worker is killed at ten random moments, and when the stack is stopped', {
+    timeout: 300_000,
+  }, async () => {
+    const undisturbed = await createJob();
+    expect((await ended(undisturbed)).status).toBe('succeeded');
+    const expected = await remains(undisturbed);
+    expect(expected.steps).toEqual(upTo(60));
+    expect(new Set(expected.events).size).toBe(expected.events.length);
+    expect(expected.events.filter((e) => e.startsWith('Step '))).toHaveLength(60);
+
+    const killed = await createJob();
+    let random = 2601;
+    let kills = 0;
+    let victim = 0;
+    while (kills < 10) {
+      const [pid] = stack.workerPids();
+      if (pid === undefined || pid === victim) {
+        await sleep(10);
+        continue;
+      }
+      // A worker needs about a second to start and to be given the job: most moments lie in its steps and snapshots.
+      random = (random * 1103515245 + 12345) % 2 ** 31;
+      await sleep(900 + (random / 2 ** 31) * 900);
+      if ((await client.fineTuning.jobs.retrieve(killed)).finished_at !== null) break;
+      process.kill(pid, 'SIGKILL');
+      victim = pid;
+      kills++;
+    }
+    expect(kills, 'the job ended before its worker was killed ten times; give it more steps').toBe(10);
+    expect((await ended(killed)).status).toBe('succeeded');
+    expect(await remains(killed)).toEqual(expected);
+
+    const stopped = await createJob();
+    await untilStep(stopped, 10);
+    await stack.stop();
+    await start();
+    expect(await recordedSteps(stopped)).not.toHaveLength(60);
+    expect((await ended(stopped)).status).toBe('succeeded');
+    expect(await remains(stopped)).toEqual(expected);
+  });
+
+  it('ends when it is cancelled, keeps its checkpoints and frees the worker', async () => {
+    const id = await createJob({ max_steps: 5000, eval_interval: 5 });
+    await untilStep(id, 6);
+    expect((await client.fineTuning.jobs.cancel(id)).status).toBe('cancelled');
+    const next = await createJob({ max_steps: 2 });
+    expect((await ended(next)).status).toBe('succeeded');
+    const { data } = await client.fineTuning.jobs.checkpoints.list(id);
+    expect(data.map((c) => c.step_number)).toContain(5);
+    const steps = await recordedSteps(id);
+    expect(steps).toEqual(upTo(steps.length));
+    expect(steps.length).toBeLessThan(5000);
+  });
+
+  it('fails with one error that says what to change when a prompt does not fit', async () => {
+    const job = await ended(await createJob({ max_completion_tokens: 1020 }));
+    expect(job.status).toBe('failed');
+    expect(job.error).toMatchObject({ code: 'invalid_training_file', param: 'training_file' });
+    expect(job.error?.message).toMatch(/longer than the 4 tokens .* lower max_completion_tokens/);
+    const { data } = await client.fineTuning.jobs.listEvents(job.id);
+    expect(data.filter((e) => e.level === 'error')).toHaveLength(1);
+  });
+
+  it('leaves a result file and a model behind', async () => {
+    const job = await ended(await createJob({ max_steps: 3, eval_interval: 2 }));
+    expect(job.fine_tuned_model).toMatch(/^ft:polymode-tiny:polymode::\w{8}$/);
+    expect(job.trained_tokens).toBeGreaterThan(0);
+    const csv = await (await client.files.content(job.result_files[0]!)).text();
+    const lines = csv.trim().split('\n');
+    expect(lines[0]).toBe('step,train_reward_mean,valid_reward_mean,completion_tokens_mean');
+    expect(lines.slice(1).map((line) => line.split(',')[0])).toEqual(['1', '2', '3']);
+    // Validated at steps 2 and 3 only.
+    expect(lines.slice(1).map((line) => line.split(',')[2] === '')).toEqual([true, false, false]);
+  });
+});
+
+describe('the stack', () => {
+  it('refuses a data folder in use and a port in use', async () => {
+    await expect(startStack({ dataDir, port: 0 })).rejects.toThrow(StackError);
+    await expect(startStack({ dataDir, port: 0 })).rejects.toThrow(`is in use by process ${process.pid}`);
+    const other = mkdtempSync(join(tmpdir(), 'polymode-stack-'));
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((listening) => server.once('listening', listening));
+    const { port } = server.address() as { port: number };
+    await expect(startStack({ dataDir: other, port })).rejects.toThrow(`Port ${port} is in use`);
+    server.close();
+    rmSync(other, { recursive: true, force: true });
+  });
+
+  it('comes up by the command line, prints one line of JSON, and leaves nothing running', async () => {
+    const other = mkdtempSync(join(tmpdir(), 'polymode-up-'));
+    const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+    const env = { ...process.env, POLYMODE_API_KEY: 'pmk-chosen-by-the-operator' };
+    const up = spawn(process.execPath, [main, 'up', '--json', '--port', '0', '--data-dir', other], { env });
+    const line = await new Promise<string>((done) => up.stdout.once('data', (data) => done(String(data))));
+    const { baseURL, pid } = JSON.parse(line);
+    expect(pid).toBe(up.pid);
+    const models = await new OpenAI({ baseURL, apiKey: 'pmk-chosen-by-the-operator' }).models.list();
+    expect(models.data.map((m) => m.id)).toContain('polymode-tiny');
+    up.kill('SIGTERM');
+    expect(await new Promise((done) => up.once('exit', done))).toBe(0);
+    const left = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
+    expect(left.filter((args) => args.includes(other))).toEqual([]);
+    await expect(fetch(`${baseURL}/models`)).rejects.toThrow();
+    rmSync(other, { recursive: true, force: true });
+  });
+
+  it('says how to call it when it is called wrongly', () => {
+    const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+    const run = (...args: string[]): { status: number; stderr: string } => {
+      try {
+        execFileSync(process.execPath, [main, ...args], { stdio: 'pipe' });
+        return { status: 0, stderr: '' };
+      } catch (error) {
+        const { status, stderr } = error as { status: number; stderr: Buffer };
+        return { status, stderr: String(stderr) };
+      }
+    };
+    expect(run('down')).toMatchObject({ status: 2, stderr: expect.stringContaining('Usage: polymode up') });
+    expect(run('up', '--port', 'x')).toMatchObject({ status: 2, stderr: expect.stringContaining("--port is 'x'") });
+  });
+});

@@ -17,6 +17,8 @@ export interface WorkerConfig {
   readonly lockMs: number;
   /** Seconds between the snapshots that a crash resumes from. */
   readonly snapshotSeconds: number;
+  /** Touched while the worker is alive, for health checks from outside. */
+  readonly healthFile: string | undefined;
   readonly logLevel: string | undefined;
 }
 
@@ -42,6 +44,7 @@ export function readConfig(env: NodeJS.ProcessEnv): WorkerConfig {
     threads: numberFrom(env, 'POLYMODE_THREADS', availableParallelism(), 1),
     lockMs: numberFrom(env, 'POLYMODE_LOCK_MS', 30_000, 500),
     snapshotSeconds: numberFrom(env, 'POLYMODE_SNAPSHOT_SECONDS', 10, 0),
+    healthFile: env.POLYMODE_HEALTH_FILE || undefined,
     logLevel: env.LOG_LEVEL || undefined,
   };
 }

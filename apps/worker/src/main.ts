@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { connectDatabase, disconnectDatabase, listRunnableJobIds } from '@polymode/db';
@@ -11,6 +12,9 @@ import { runJob } from './run-job.js';
 
 /** A worker that has not handed its job back by then is ended; what it did since the last snapshot will be done again. */
 const STOP_WITHIN_MS = 60_000;
+
+/** How often the health file is touched: an event loop that is stuck lets it grow old. */
+const HEALTH_INTERVAL_MS = 5000;
 
 function configuration(): ReturnType<typeof readConfig> {
   try {
@@ -55,6 +59,13 @@ const reconciler = startReconciler({
 });
 await worker.ready();
 logger.info({ queue: queue.backend, device: config.device, threads: config.threads }, 'worker is ready');
+
+const { healthFile } = config;
+if (healthFile !== undefined) {
+  const touch = (): void => writeFileSync(healthFile, new Date().toISOString());
+  touch();
+  setInterval(touch, HEALTH_INTERVAL_MS).unref();
+}
 
 let stopping = false;
 async function stop(reason: string): Promise<void> {

@@ -24,8 +24,8 @@ const PIECES = [
   String.raw`[01](?: [01])+\n?`,
   String.raw`[A-Z][a-z]+(?: [a-z0-9]+)?:\n?`,
   String.raw`\([a-z]=[01](?:, [a-z]=[01])*\) -> [01]\n?`,
-  String.raw` ?[A-Za-z]+`,
-  String.raw` ?[0-9]+`,
+  ' ?[A-Za-z]+',
+  ' ?[0-9]+',
   String.raw` ?[^\sA-Za-z0-9]+`,
   String.raw`\s+`,
 ].join('|');

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
+import { checkpointModelName } from '@polymode/contracts';
 import {
   type CheckpointFileRecord,
   type CheckpointRecord,
@@ -10,7 +11,7 @@ import {
 } from '@polymode/db';
 import type { Storage } from '@polymode/storage';
 import type { SnapshotFile } from '@polymode/trainer';
-import { checkpointEvent, checkpointModelName } from './job-events.js';
+import { checkpointEvent } from './job-events.js';
 
 /** Lists the path, size and sha256 of every other file of a checkpoint. */
 export const MANIFEST = 'manifest.json';

@@ -1,4 +1,4 @@
-import type { JobRecord, NewEvent } from '@polymode/db';
+import type { NewEvent } from '@polymode/db';
 import type { GraderErrors, StepReport, ValidationReport } from '@polymode/trainer';
 
 /** What a job's readers are told, in the wording that OpenAI's service uses. Keys make a replayed step say it once. */
@@ -87,14 +87,4 @@ function counted(set: 'train' | 'valid', errors: GraderErrors, completions: numb
       return entries;
     }),
   );
-}
-
-/** `ft:{base}:{organization}:{suffix}:{8 characters}`, the characters taken from the job's id. */
-export function fineTunedModelName(job: JobRecord): string {
-  const characters = job.id.replace(/^ftjob-/, '').slice(-8);
-  return `ft:${job.model}:${job.organizationId}:${job.suffix ?? ''}:${characters}`;
-}
-
-export function checkpointModelName(job: JobRecord, step: number): string {
-  return `${fineTunedModelName(job)}:ckpt-step-${step}`;
 }

@@ -1,3 +1,4 @@
+import { fineTunedModelName } from '@polymode/contracts';
 import {
   acquireLease,
   type Database,
@@ -18,7 +19,7 @@ import type { Storage } from '@polymode/storage';
 import { jobLogger, type Logger } from '@polymode/telemetry';
 import type { createTrainer, StepReport, Trainer } from '@polymode/trainer';
 import { readCheckpoint, writeCheckpoint } from './checkpoint-writer.js';
-import { failedEvent, fineTunedModelName, startedEvent, stepData, stepEvent, succeededEvents } from './job-events.js';
+import { failedEvent, startedEvent, stepData, stepEvent, succeededEvents } from './job-events.js';
 import { readJobInput } from './job-input.js';
 import { writeResultFile } from './result-file.js';
 

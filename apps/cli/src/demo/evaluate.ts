@@ -48,21 +48,6 @@ export async function evaluateCheckpoint(
   }
 }
 
-/** What a sampler that draws right answers uniformly is expected to get with as many samples, by simulation. */
-export function idealMetrics(answers: number, samples: number, trials = 2000): DemoMetrics {
-  const admissible = Array.from({ length: answers }, (_, i) => String(i));
-  const results = Array.from({ length: trials }, (_, row) => {
-    const drawn = uniforms({ seed: 0, stream: STREAM, step: 0, row, count: samples });
-    const keys = Array.from(drawn, (u) => ({
-      key: admissible[Math.floor(u * answers)]!,
-      valid: true,
-      countsForUniqueness: true,
-    }));
-    return summarize(keys, admissible);
-  });
-  return meanMetrics(results);
-}
-
 function meanMetrics(all: readonly DemoMetrics[]): DemoMetrics {
   const mean = (key: keyof DemoMetrics): number => all.reduce((sum, m) => sum + m[key], 0) / all.length;
   return {

@@ -1,20 +1,15 @@
 /**
  * The demo: both algorithms on one task, from instances to downloaded checkpoints, through the official client.
- * `npm run demo [-- --seeds 1,2,3 --steps 200]`
+ * `npm run demo [-- --seeds 1,2,3 --steps 240]`
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { idealSummary } from '@polymode/verifiers';
 import OpenAI, { toFile } from 'openai';
 import { type Stack, startStack } from '../stack.js';
 import { type DownloadedCheckpoint, downloadFinalCheckpoint } from './checkpoint-download.js';
-import {
-  type Evaluation,
-  evaluateCheckpoint,
-  idealMetrics,
-  MAX_COMPLETION_TOKENS,
-  SAMPLES_PER_ANSWER,
-} from './evaluate.js';
+import { type Evaluation, evaluateCheckpoint, MAX_COMPLETION_TOKENS, SAMPLES_PER_ANSWER } from './evaluate.js';
 import { toJsonLines, voxelSplit } from './instances.js';
 import { followJobs, type StepNumbers, stepHistory } from './progress.js';
 import { type DemoMetrics, METRIC_ROWS, type ReportRun, renderReport } from './report.js';
@@ -22,7 +17,7 @@ import { type DemoMetrics, METRIC_ROWS, type ReportRun, renderReport } from './r
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '1' },
-    steps: { type: 'string', default: '200' },
+    steps: { type: 'string', default: '240' },
     dir: { type: 'string', default: '.polymode/demo' },
   },
 });
@@ -41,7 +36,7 @@ type Side = (typeof SIDES)[number];
 
 const PROMPTS_PER_STEP = 8;
 const GROUP_SIZE = 32;
-const LEARNING_RATE = 8e-4;
+const LEARNING_RATE = 6e-4;
 const ANSWERS = 27;
 
 interface SideResult {
@@ -64,7 +59,7 @@ const stack: Stack = await startStack({ dataDir: join(dir, 'data'), port: 0, wor
 try {
   say(`The API listens on ${stack.baseURL}`);
   const client = new OpenAI({ baseURL: stack.baseURL, apiKey: stack.apiKey });
-  const ideal = idealMetrics(ANSWERS, ANSWERS * SAMPLES_PER_ANSWER);
+  const ideal = idealSummary(ANSWERS * SAMPLES_PER_ANSWER, ANSWERS);
   const all: { seed: number; results: SideResult[] }[] = [];
   for (const seed of seeds) all.push({ seed, results: await compare(client, seed) });
   const first = all[0]!;

@@ -2,6 +2,7 @@ import {
   adamW,
   compileGraph,
   Engine,
+  type ExecutionProvider,
   float32,
   gradients,
   input,
@@ -10,6 +11,7 @@ import {
   sum,
   type Tensor,
 } from '@polymode/autodiff';
+import { findWebGpu } from '@polymode/autodiff/testing';
 import {
   Policy,
   packSequences,
@@ -31,9 +33,13 @@ import {
   worstGradient,
 } from './references.js';
 
+const webGpu = findWebGpu();
+Object.assign(process.env, webGpu.env);
+if (!webGpu.available) console.log(`Tests on WebGPU are skipped: ${webGpu.reason}.`);
+
 const engines: Engine[] = [];
-function engine(threads: number): Engine {
-  const made = new Engine({ threads });
+function engine(threads: number, provider: ExecutionProvider = 'cpu'): Engine {
+  const made = new Engine({ threads, provider });
   engines.push(made);
   return made;
 }
@@ -96,16 +102,18 @@ describe.each(REFERENCE_MODELS)('%s against PyTorch', (model) => {
   });
 
   // Prompts of one token, so that every token but the first of a row takes part.
-  it.each([
-    ['fused', 1],
-    ['fused', 2],
-    ['portable', 1],
-    ['portable', 2],
-  ] satisfies [Profile, number][])(
-    'has its gradients and entropies with the %s profile at %i threads',
-    async (profile, threads) => {
+  const settings: [ExecutionProvider, Profile, number][] = [
+    ['cpu', 'fused', 1],
+    ['cpu', 'fused', 2],
+    ['cpu', 'portable', 1],
+    ['cpu', 'portable', 2],
+  ];
+  if (webGpu.available) settings.push(['webgpu', 'portable', 1]);
+  it.each(settings)(
+    'has its gradients and entropies on %s with the %s profile at %i threads',
+    async (provider, profile, threads) => {
       const { config, weights, values, tensors } = await loadReference(model);
-      const policy = new Policy(config, engine(threads), '', values.padding);
+      const policy = new Policy(config, engine(threads, provider), '', values.padding);
       await policy.setWeights(weights);
       const prompts = values.lengths.map(() => 1);
       const batch = packSequences(sequencesOf(values, prompts), values.padding);

@@ -113,8 +113,14 @@ export class Engine {
     await this.call({ kind: 'drop', names });
   }
 
-  /** Ends the thread; pending calls fail. */
+  /** Ends the thread; pending calls fail. On a GPU it waits for the run under way, and gives the device's memory back. */
   async close(): Promise<void> {
+    if (this.provider !== 'cpu' && this.dead === null) {
+      const shutDown = this.call({ kind: 'shut down' });
+      const last = this.nextId - 1;
+      this.fail(new EngineError('the engine is closed'), last);
+      await shutDown.catch(() => {});
+    }
     await this.worker.terminate();
   }
 
@@ -127,10 +133,14 @@ export class Engine {
     });
   }
 
-  private fail(error: Error): void {
+  /** @param except id of a call that is still to be answered */
+  private fail(error: Error, except?: number): void {
     this.dead ??= error;
-    for (const { reject } of this.waiting.values()) reject(this.dead);
-    this.waiting.clear();
+    for (const [id, { reject }] of this.waiting) {
+      if (id === except) continue;
+      reject(this.dead);
+      this.waiting.delete(id);
+    }
   }
 }
 

@@ -26,7 +26,8 @@ export type Request =
   | { kind: 'get'; names: readonly string[] }
   | { kind: 'copy'; from: string; to: string }
   | { kind: 'drop'; names: readonly string[] }
-  | { kind: 'release'; session: number };
+  | { kind: 'release'; session: number }
+  | { kind: 'shut down' };
 
 export interface Reply {
   readonly id: number;

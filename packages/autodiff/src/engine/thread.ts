@@ -4,6 +4,7 @@
  */
 import { parentPort } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
+import { encodeModel } from '../onnx/model.js';
 import type { Feed, Fetch, Reply, Request, SessionOptions, Value } from './protocol.js';
 
 const port = parentPort;
@@ -23,8 +24,33 @@ function toTensor(value: Value): ort.Tensor {
 }
 
 async function toValue(tensor: ort.Tensor): Promise<Value> {
-  const data = (await tensor.getData()) as OrtData;
-  return { dtype: tensor.type as Value['dtype'], shape: tensor.dims, data };
+  const here = tensor.location === 'gpu-buffer' ? await download(tensor) : tensor;
+  return { dtype: here.type as Value['dtype'], shape: here.dims, data: here.data as OrtData };
+}
+
+/** A session for each type that hands its input back in this process's memory. */
+const downloads = new Map<string, Promise<ort.InferenceSession>>();
+
+/**
+ * Brings a tensor back from the device, by a model that is a single Identity: `getData()` of a tensor that lives on the
+ * device aborts the process in onnxruntime-node 1.30.
+ */
+async function download(tensor: ort.Tensor): Promise<ort.Tensor> {
+  const dtype = tensor.type as Value['dtype'];
+  let session = downloads.get(dtype);
+  if (session === undefined) {
+    const model = encodeModel({
+      name: 'download',
+      nodes: [{ opType: 'Identity', domain: '', inputs: ['there'], outputs: ['here'], attributes: {} }],
+      initializers: [],
+      inputs: [{ name: 'there', dtype, shape: null }],
+      outputs: [{ name: 'here', dtype, shape: null }],
+    });
+    session = ort.InferenceSession.create(model, { executionProviders: ['webgpu'] });
+    downloads.set(dtype, session);
+  }
+  const { here } = await (await session).run({ there: tensor });
+  return here!;
 }
 
 function variable(name: string): ort.Tensor {
@@ -107,6 +133,14 @@ async function answer(request: Request): Promise<unknown> {
         variables.get(name)?.dispose();
         variables.delete(name);
       }
+      return undefined;
+    case 'shut down':
+      // A device's buffers and sessions must be gone before its thread is: the runtime aborts the process otherwise.
+      for (const tensor of variables.values()) tensor.dispose();
+      variables.clear();
+      for (const session of [...sessions.values(), ...(await Promise.all(downloads.values()))]) await session.release();
+      sessions.clear();
+      downloads.clear();
       return undefined;
     case 'release':
       await sessions.get(request.session)?.release();

@@ -15,7 +15,6 @@ export {
 export { gradients, NoGradientError } from './gradient.js';
 export { type CompiledGraph, compileGraph } from './lower.js';
 export type { Profile } from './op.js';
-export * from './ops/attention.js';
 export * from './ops/control.js';
 export * from './ops/elementwise.js';
 export * from './ops/gather.js';
@@ -23,6 +22,7 @@ export * from './ops/layout.js';
 export * from './ops/matmul.js';
 export * from './ops/normalize.js';
 export * from './ops/reduce.js';
+export * from './ops/rotary.js';
 export { opTable } from './ops/table.js';
 export { type Dim, type Shape, ShapeError } from './shape.js';
 export { constant, type DType, input, scalar, Tensor, type TensorData } from './tensor.js';

@@ -17,7 +17,7 @@ export interface CompiledGraph {
  * Equal graphs, built in the same order, give equal bytes.
  *
  * @param outputs the results by the name under which a run returns them
- * @throws Error when two inputs share a name
+ * @throws Error when two inputs share a name, or one begins like a name that this makes
  */
 export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile): CompiledGraph {
   const roots = Object.values(outputs);
@@ -26,11 +26,14 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
   const inputNames = inputs.map((t) => t.node.attributes.name as string);
   const twice = inputNames.find((name, i) => inputNames.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`two inputs are named "${twice}"`);
+  const reserved = inputNames.find((name) => name.startsWith('#') || name.startsWith(OUTPUT_PREFIX));
+  if (reserved !== undefined)
+    throw new Error(`an input cannot be named "${reserved}": # and ${OUTPUT_PREFIX} are taken`);
 
-  const scope = new Scope(profile, null, [], `g`);
+  const scope = new Scope(profile, null, [], '#g');
   for (const [i, t] of inputs.entries()) scope.names.set(t, inputNames[i]!);
   const results = Object.entries(outputs).map(([name, t]) => {
-    const outputName = `out:${name}`;
+    const outputName = OUTPUT_PREFIX + name;
     scope.emit('Identity', [scope.use(t)], { outputs: [outputName] });
     return { name: outputName, dtype: t.dtype, shape: t.shape };
   });
@@ -47,7 +50,7 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
     model: encodeModel(graph),
     profile,
     inputs: values,
-    outputs: results.map((r) => ({ ...r, name: r.name.slice('out:'.length) })),
+    outputs: results.map((r) => ({ ...r, name: r.name.slice(OUTPUT_PREFIX.length) })),
   };
 }
 
@@ -157,7 +160,7 @@ class Scope implements Lowering {
     const key = data.values.length <= 64 ? `${data.dtype}:${data.shape.join('x')}:${Array.from(data.values)}` : null;
     const known = key === null ? undefined : this.constants.get(key);
     if (known !== undefined) return known;
-    const name = `c${this.initializers.length}`;
+    const name = `#c${this.initializers.length}`;
     this.initializers.push({ name, data });
     if (key !== null) this.constants.set(key, name);
     return name;

@@ -1,5 +1,4 @@
 import type { Op, OpTable } from '../op.js';
-import { attentionOps } from './attention.js';
 import { controlOps } from './control.js';
 import { elementwiseOps } from './elementwise.js';
 import { gatherOps } from './gather.js';
@@ -7,6 +6,7 @@ import { layoutOps } from './layout.js';
 import { matmulOps } from './matmul.js';
 import { normalizeOps } from './normalize.js';
 import { reduceOps } from './reduce.js';
+import { rotaryOps } from './rotary.js';
 
 /** Every operation: how it is written as ONNX, and how a gradient passes it. `Input`, `Constant` and `Parameter` are leaves. */
 export const opTable: OpTable = {
@@ -16,7 +16,7 @@ export const opTable: OpTable = {
   ...matmulOps,
   ...gatherOps,
   ...normalizeOps,
-  ...attentionOps,
+  ...rotaryOps,
   ...controlOps,
 };
 

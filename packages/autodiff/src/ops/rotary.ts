@@ -23,48 +23,7 @@ function makeRotary(x: Tensor, positions: Tensor, cosines: Tensor, sines: Tensor
   return makeNode('Rotary', [x, positions, cosines, sines], { inverse }, [{ dtype: x.dtype, shape: x.shape }])[0]!;
 }
 
-export interface GroupedAttention {
-  /** [B, T, heads·D] */
-  readonly attention: Tensor;
-  /** [B, keyValueHeads, S, D], with this call's keys and values written at their positions */
-  readonly presentKeys: Tensor;
-  readonly presentValues: Tensor;
-}
-
-/**
- * Causal grouped-query attention (arXiv:2305.13245) against a cache, for sampling; it has no gradient rule.
- *
- * @param queries [B, T, heads·D], rotated already
- * @param keys [B, T, keyValueHeads·D], rotated already
- * @param values [B, T, keyValueHeads·D]
- * @param pastKeys [B, keyValueHeads, S, D]; S must hold the longest sequence, or be 0 before the first call
- * @param pastValues as pastKeys
- * @param lastPositions int32 [B]: index of each row's last valid position after this call
- * @param totalLength int32 scalar [1]: the largest lastPositions, plus one
- */
-export function groupedQueryAttention(
-  queries: Tensor,
-  keys: Tensor,
-  values: Tensor,
-  pastKeys: Tensor,
-  pastValues: Tensor,
-  lastPositions: Tensor,
-  totalLength: Tensor,
-  options: { readonly heads: number; readonly keyValueHeads: number; readonly cacheLength: number | string },
-): GroupedAttention {
-  const { heads, keyValueHeads, cacheLength } = options;
-  const [b, , , d] = pastKeys.shape;
-  const cache = { dtype: pastKeys.dtype, shape: [b!, keyValueHeads, cacheLength, d!] };
-  const [attention, presentKeys, presentValues] = makeNode(
-    'GroupQueryAttention',
-    [queries, keys, values, pastKeys, pastValues, lastPositions, totalLength],
-    { heads, keyValueHeads },
-    [{ dtype: queries.dtype, shape: queries.shape }, cache, cache],
-  ) as [Tensor, Tensor, Tensor];
-  return { attention, presentKeys, presentValues };
-}
-
-export const attentionOps: OpTable = {
+export const rotaryOps: OpTable = {
   Rotary: {
     lower: (node, to) => {
       const [x, positions, cosines, sines] = node.inputs as [Tensor, Tensor, Tensor, Tensor];
@@ -92,18 +51,6 @@ export const attentionOps: OpTable = {
     gradient: (node, [g]) => {
       const [, positions, cosines, sines] = node.inputs as [Tensor, Tensor, Tensor, Tensor];
       return [makeRotary(g!, positions, cosines, sines, !node.attributes.inverse), null, null, null];
-    },
-  },
-  GroupQueryAttention: {
-    lower: (node, to) => {
-      to.emit('GroupQueryAttention', node.inputs.map(to.use), {
-        domain: 'com.microsoft',
-        attributes: {
-          num_heads: { int: node.attributes.heads as number },
-          kv_num_heads: { int: node.attributes.keyValueHeads as number },
-        },
-        outputs: to.outputs(node),
-      });
     },
   },
 };

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -72,8 +73,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await migrate(postgres.url);
     const apiKey = await firstKey(postgres, options.apiKey);
 
+    const workerCount = options.workers ?? 1;
     const env = {
       ...process.env,
+      // Unless told otherwise, workers share the cores: more threads than cores wait for each other.
+      POLYMODE_THREADS:
+        process.env.POLYMODE_THREADS || String(Math.max(1, Math.floor(availableParallelism() / workerCount))),
       ...options.env,
       DATABASE_URL: postgres.url,
       REDIS_URL: '',
@@ -84,7 +89,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const api = startProcess(API, env, join(dataDir, 'logs', 'api.log'));
     cleanUp.push(() => api.stop());
     await waitUntilReady(`http://127.0.0.1:${port}/readyz`, api, dataDir);
-    const workers = Array.from({ length: options.workers ?? 1 }, (_, i) =>
+    const workers = Array.from({ length: workerCount }, (_, i) =>
       keepRunning(
         () => startProcess(WORKER, env, join(dataDir, 'logs', `worker-${i + 1}.log`)),
         options.restartMs ?? RESTART_MS,

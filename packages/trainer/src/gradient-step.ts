@@ -1,4 +1,5 @@
 import {
+  type AdamWOptions,
   adamW,
   add,
   compileGraph,
@@ -63,7 +64,11 @@ export class GradientStep {
   private optimizer: Promise<Session> | null = null;
   private readonly names: readonly string[];
 
-  constructor(private readonly policy: Policy) {
+  /** @param optimizerOptions of AdamW; its decays are fixed here */
+  constructor(
+    private readonly policy: Policy,
+    private readonly optimizerOptions: Omit<AdamWOptions, 'beta1' | 'beta2'> = {},
+  ) {
     this.names = policy.parameterNames;
   }
 
@@ -174,6 +179,7 @@ export class GradientStep {
     }));
     const scalar = (name: string): Tensor => input(name, 'float32', []);
     const update = adamW(parameters, scalar('learning_rate'), scalar('correction1'), scalar('correction2'), {
+      ...this.optimizerOptions,
       beta1: BETA1,
       beta2: BETA2,
     });

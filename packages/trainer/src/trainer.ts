@@ -32,6 +32,19 @@ const STREAM = { train: 0, validation: 1 } as const;
 /** A step in which more than this share of completions could not be graded fails the job. */
 const GRADER_ERROR_LIMIT = 0.1;
 
+/**
+ * The first updates rise linearly to the learning rate, over this many or a tenth of the job: AdamW divides by moments
+ * that are then estimates from a few gradients, and full steps by them can break a policy on prompts they never saw.
+ */
+const WARM_UP_UPDATES = 20;
+
+/**
+ * ε of AdamW. With PyTorch's 1e-8 a weight whose gradient is all noise, such as the embedding of a token that the policy
+ * is sure of, takes full steps in noise's direction until the policy is sure no more; a policy gradient's weights see
+ * 1e-4 and above. Implementations of PPO commonly use 1e-5 too.
+ */
+const ADAM_EPSILON = 1e-5;
+
 const POLICY_PREFIX = 'policy/';
 const REFERENCE_PREFIX = 'reference/';
 
@@ -96,7 +109,7 @@ class ReinforcementTrainer implements Trainer {
       options.hyperparameters.kl_coefficient > 0
         ? new Policy(model.config, engine, REFERENCE_PREFIX, tokenizer.paddingToken)
         : null;
-    this.gradientStep = new GradientStep(this.policy);
+    this.gradientStep = new GradientStep(this.policy, { epsilon: ADAM_EPSILON });
   }
 
   get step(): number {
@@ -109,6 +122,10 @@ class ReinforcementTrainer implements Trainer {
 
   get trainedTokens(): number {
     return this.progress.trainedTokens;
+  }
+
+  private get warmUp(): number {
+    return Math.max(1, Math.min(WARM_UP_UPDATES, Math.floor(this.totalSteps / 10)));
   }
 
   private get identity(): JobIdentity {
@@ -148,6 +165,7 @@ class ReinforcementTrainer implements Trainer {
 
     const trainingStarted = performance.now();
     const { groups, sequences, advantageMetrics } = this.computeAdvantages(rollout, prompts, rows);
+    const learningRate = h.learning_rate * Math.min(1, (this.progress.updates + 1) / this.warmUp);
     let updated: UpdateReport | null = null;
     if (sequences.length > 0) {
       updated = await surrogateUpdate(
@@ -182,7 +200,7 @@ class ReinforcementTrainer implements Trainer {
         ...rolloutMetrics(rollout.groups),
         ...advantageMetrics,
         ...updateMetrics(updated),
-        learning_rate: h.learning_rate,
+        learning_rate: learningRate,
         trained_tokens: this.progress.trainedTokens,
       },
       groups,

@@ -16,7 +16,7 @@ export interface TrainerHyperparameters {
   readonly group_size: number;
   /** optimizer steps in all; the data is cycled */
   readonly max_steps: number;
-  /** η of AdamW, constant */
+  /** η of AdamW; constant after a linear rise over the first 20 updates, or a tenth of the job where that is less */
   readonly learning_rate: number;
   readonly temperature: number;
   readonly top_p: number;

@@ -1,6 +1,6 @@
 /**
  * The demo: both algorithms on one task, from instances to downloaded checkpoints, through the official client.
- * `npm run demo [-- --seeds 1,2,3 --steps 300]`
+ * `npm run demo [-- --seeds 1,2,3 --steps 240]`
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
@@ -17,7 +17,7 @@ import { type DemoMetrics, METRIC_ROWS, type ReportRun, renderReport } from './r
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '1' },
-    steps: { type: 'string', default: '300' },
+    steps: { type: 'string', default: '240' },
     dir: { type: 'string', default: '.polymode/demo' },
   },
 });
@@ -36,7 +36,7 @@ type Side = (typeof SIDES)[number];
 
 const PROMPTS_PER_STEP = 8;
 const GROUP_SIZE = 32;
-const LEARNING_RATE = 4e-4;
+const LEARNING_RATE = 5e-4;
 const ANSWERS = 27;
 
 interface SideResult {

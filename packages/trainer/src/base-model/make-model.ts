@@ -1,5 +1,5 @@
 /**
- * Makes the base model that ships with the project: `npm run base-model -w @polymode/trainer [-- --steps 3000 --out DIR]`.
+ * Makes the base model that ships with the project: `npm run base-model -w @polymode/trainer [-- --steps 4000 --out DIR]`.
  *
  * A Llama of 0.35M parameters learns, supervised and on the same engine that later trains it, to answer two tasks in
  * the right format, with right and wrong answers alike. The tokenizer is already in the folder; this adds
@@ -26,7 +26,7 @@ import { SHIPPED_MODEL } from './shipped-model.js';
 const { values } = parseArgs({
   options: {
     out: { type: 'string', default: SHIPPED_MODEL },
-    steps: { type: 'string', default: '3000' },
+    steps: { type: 'string', default: '4000' },
     seed: { type: 'string', default: '1' },
     threads: { type: 'string', default: '1' },
   },

@@ -91,7 +91,7 @@ await writeJson('tokenizer_config.json', {
 await writeJson('generation_config.json', { bos_token_id: 0, eos_token_id: 0, pad_token_id: 0, do_sample: true });
 console.log(`${Object.keys(vocabulary).length} tokens, ${merges.length} merges, in ${values.out}`);
 
-/** Many compact prompts with answers, and every kind of full prompt once, whose words are worth a merge too. */
+/** Many compact prompts with answers, a few of other heights and operators, and full prompts, whose words are worth a merge too. */
 function* corpusTexts(): Generator<string> {
   for (let row = 0; row < 2000; row++) {
     const drawn = uniforms({ seed: 1, stream: 2, step: 0, row, count: 64 });
@@ -100,6 +100,10 @@ function* corpusTexts(): Generator<string> {
     const { messages, answer } = row % 2 === 0 ? voxelExample(random) : booleanExample(random);
     for (const { content } of messages) yield content;
     yield answer;
+  }
+  for (const { messages } of tasks['hypospace/voxel'].generate({ maxHeight: 4, count: 8 })) yield messages[0]!.content;
+  for (const { messages } of tasks['hypospace/boolean'].generate({ operators: 'full', count: 8 })) {
+    yield messages[0]!.content;
   }
   for (const { messages } of tasks['hypospace/voxel'].generate({ style: 'full', count: 4 })) yield messages[0]!.content;
   for (const { messages } of tasks['hypospace/boolean'].generate({ style: 'full', count: 4 })) {

@@ -42,7 +42,7 @@ const jobs = await Promise.all(
 await followJobs(client, jobs, process.stdout);
 for (const { label, id } of jobs) {
   const dir = await mkdtemp(join(tmpdir(), 'polymode-smoke-'));
-  const { step, sha256 } = await downloadFinalCheckpoint(client, id, dir);
-  process.stdout.write(`${label}: checkpoint of step ${step} verified, manifest ${sha256}\n`);
+  const { step, sha256 } = await downloadFinalCheckpoint(client, id, join(dir, 'checkpoint'));
+  process.stdout.write(`${label}: checkpoint of step ${step} verified, archive ${sha256}\n`);
   await rm(dir, { recursive: true, force: true });
 }

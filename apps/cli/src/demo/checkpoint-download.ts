@@ -9,9 +9,11 @@ import type OpenAI from 'openai';
 import { extract } from 'tar-stream';
 
 export interface DownloadedCheckpoint {
+  /** where it was unpacked */
   readonly dir: string;
   readonly step: number;
-  /** of the manifest, which holds the sha256 of every other file */
+  /** the archive as it came, and its sha256 */
+  readonly archive: string;
   readonly sha256: string;
 }
 
@@ -22,7 +24,8 @@ interface Manifest {
 const MANIFEST = 'manifest.json';
 
 /**
- * Downloads a job's last checkpoint into a folder and checks every file against the manifest.
+ * Downloads a job's last checkpoint as one archive beside a folder, unpacks it there and checks every file against the
+ * manifest.
  *
  * @throws Error when there is none, or a file differs from what the manifest says
  */
@@ -39,9 +42,12 @@ export async function downloadFinalCheckpoint(
   if (!response.ok || response.body === null) {
     throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
   }
-  await unpack(Readable.fromWeb(response.body as ReadableStream), dir);
+  const archive = `${dir}.tar`;
+  await mkdir(dirname(archive), { recursive: true });
+  await pipeline(Readable.fromWeb(response.body as ReadableStream), createWriteStream(archive));
+  await unpack(createReadStream(archive), dir);
   await verify(dir);
-  return { dir, step: last.step_number, sha256: await sha256Of(join(dir, MANIFEST)) };
+  return { dir, step: last.step_number, archive, sha256: await sha256Of(archive) };
 }
 
 async function unpack(tar: Readable, dir: string): Promise<void> {

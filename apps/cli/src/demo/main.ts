@@ -143,7 +143,7 @@ async function writeResults(seed: number, results: readonly SideResult[], ideal:
   for (const { side, checkpoint, evaluation } of results) {
     summary[side.key] = {
       ...evaluation.metrics,
-      checkpoint: { path: relative(process.cwd(), checkpoint.dir), sha256: checkpoint.sha256 },
+      checkpoint: archiveOf(checkpoint),
     };
   }
   await writeFile(join(dir, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
@@ -152,7 +152,7 @@ async function writeResults(seed: number, results: readonly SideResult[], ideal:
       label: side.label,
       color: side.color,
       metrics: evaluation.metrics,
-      checkpoint: { path: relative(process.cwd(), checkpoint.dir), sha256: checkpoint.sha256 },
+      checkpoint: archiveOf(checkpoint),
       histograms: evaluation.histograms.slice(0, 6),
       curves: Object.fromEntries(
         (['reward', 'unique', 'top', 'flat'] as const).map((key) => [
@@ -173,6 +173,10 @@ async function writeResults(seed: number, results: readonly SideResult[], ideal:
     ideal,
   });
   await writeFile(join(dir, 'report.html'), html);
+}
+
+function archiveOf({ archive, sha256 }: DownloadedCheckpoint): { path: string; sha256: string } {
+  return { path: relative(process.cwd(), archive), sha256 };
 }
 
 function printTable(seed: number, results: readonly SideResult[], ideal: DemoMetrics): void {

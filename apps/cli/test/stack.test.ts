@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Stack, StackError, startStack } from '@polymode/cli';
-import { connectDatabase, disconnectDatabase, listSteps } from '@polymode/db';
+import { connectDatabase, type Database, disconnectDatabase, listSteps } from '@polymode/db';
 import { tasks } from '@polymode/verifiers';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,9 +15,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 /** Locks of a second, so that a killed worker's job is soon another's; a snapshot after every step. */
 const ENV = { POLYMODE_LOCK_MS: '1000', POLYMODE_SNAPSHOT_SECONDS: '0', POLYMODE_THREADS: '1', LOG_LEVEL: 'info' };
 
+/** Of a job that is interrupted: more than it can do while it is being interrupted. */
+const STEPS = 100;
+
 const dataDir = mkdtempSync(join(tmpdir(), 'polymode-stack-'));
 let stack: Stack;
 let client: OpenAI;
+let db: Database;
 let apiKey: string;
 let trainingFile: string;
 let validationFile: string;
@@ -26,6 +30,12 @@ async function start(): Promise<void> {
   stack = await startStack({ dataDir, port: 0, env: ENV, restartMs: [50, 50] });
   apiKey = stack.apiKey ?? apiKey;
   client = new OpenAI({ baseURL: stack.baseURL, apiKey, maxRetries: 0 });
+  db = connectDatabase(stack.databaseUrl, { maxConnections: 1 });
+}
+
+async function stop(): Promise<void> {
+  await disconnectDatabase(db);
+  await stack.stop();
 }
 
 beforeAll(async () => {
@@ -39,7 +49,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await stack.stop();
+  await stop();
   rmSync(dataDir, { recursive: true, force: true });
 });
 
@@ -51,7 +61,7 @@ async function createJob(hyperparameters: object = {}): Promise<string> {
       hyperparameters: {
         batch_size: 3,
         group_size: 6,
-        max_steps: 60,
+        max_steps: STEPS,
         eval_interval: 20,
         eval_samples: 2,
         max_completion_tokens: 16,
@@ -83,12 +93,7 @@ async function untilStep(id: string, step: number): Promise<void> {
 }
 
 async function recordedSteps(id: string): Promise<number[]> {
-  const db = connectDatabase(stack.databaseUrl, { maxConnections: 1 });
-  try {
-    return (await listSteps(db, id, { afterStep: 0 })).map((s) => s.step);
-  } finally {
-    await disconnectDatabase(db);
-  }
+  return (await listSteps(db, id, { afterStep: 0 })).map((s) => s.step);
 }
 
 /** What a job left behind, without ids and times: equal for equal jobs, however often they were interrupted. */
@@ -120,37 +125,35 @@ describe('a job', () => {
     const undisturbed = await createJob();
     expect((await ended(undisturbed)).status).toBe('succeeded');
     const expected = await remains(undisturbed);
-    expect(expected.steps).toEqual(upTo(60));
+    expect(expected.steps).toEqual(upTo(STEPS));
     expect(new Set(expected.events).size).toBe(expected.events.length);
-    expect(expected.events.filter((e) => e.startsWith('Step '))).toHaveLength(60);
+    expect(expected.events.filter((e) => e.startsWith('Step '))).toHaveLength(STEPS);
 
     const killed = await createJob();
     let random = 2601;
-    let kills = 0;
-    let victim = 0;
-    while (kills < 10) {
-      const [pid] = stack.workerPids();
-      if (pid === undefined || pid === victim) {
-        await sleep(10);
-        continue;
-      }
-      // A worker needs about a second to start and to be given the job: most moments lie in its steps and snapshots.
+    const next = (): number => {
       random = (random * 1103515245 + 12345) % 2 ** 31;
-      await sleep(900 + (random / 2 ** 31) * 900);
-      if ((await client.fineTuning.jobs.retrieve(killed)).finished_at !== null) break;
-      process.kill(pid, 'SIGKILL');
-      victim = pid;
-      kills++;
+      return random / 2 ** 31;
+    };
+    let victim = 0;
+    for (let kill = 1; kill <= 10; kill++) {
+      // Bound to the job's progress, not to the clock, so that ten kills find it unfinished on any machine; the pause
+      // then lets them fall anywhere: in a step, in a snapshot, between the files and their row.
+      await untilStep(killed, 6 * (kill - 1) + 1 + Math.floor(next() * 5));
+      await sleep(next() * 60);
+      while (stack.workerPids()[0] === victim || stack.workerPids().length === 0) await sleep(5);
+      victim = stack.workerPids()[0]!;
+      process.kill(victim, 'SIGKILL');
     }
-    expect(kills, 'the job ended before its worker was killed ten times; give it more steps').toBe(10);
+    expect((await client.fineTuning.jobs.retrieve(killed)).status).toBe('running');
     expect((await ended(killed)).status).toBe('succeeded');
     expect(await remains(killed)).toEqual(expected);
 
     const stopped = await createJob();
     await untilStep(stopped, 10);
-    await stack.stop();
+    await stop();
     await start();
-    expect(await recordedSteps(stopped)).not.toHaveLength(60);
+    expect(await recordedSteps(stopped)).not.toHaveLength(STEPS);
     expect((await ended(stopped)).status).toBe('succeeded');
     expect(await remains(stopped)).toEqual(expected);
   });

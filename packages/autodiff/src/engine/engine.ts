@@ -14,7 +14,7 @@ export class EngineError extends Error {
 export interface EngineOptions {
   /** @defaultValue 'cpu' */
   readonly provider?: ExecutionProvider;
-  /** Threads of one operator on the CPU; results do not depend on it. @defaultValue 1 */
+  /** Threads of one operator on the CPU; the last bits of a result depend on their number. @defaultValue 1 */
   readonly threads?: number;
 }
 

@@ -1,20 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { compileGraph, Engine, float32, gradients, input, type Profile, type Tensor } from '@polymode/autodiff';
-import { clippedSurrogate } from '@polymode/objectives';
-import {
-  Policy,
-  packSequences,
-  parameterInputs,
-  readModelFolder,
-  readSafetensors,
-  tokenStatistics,
-  trainingInputs,
-  type Weights,
-} from '@polymode/policy';
+import { Engine, type Profile } from '@polymode/autodiff';
+import { Policy, readModelFolder, readSafetensors, type Weights } from '@polymode/policy';
 import { afterAll, describe, expect, it } from 'vitest';
 import { GradientStep } from '../dist/gradient-step.js';
 import { surrogateUpdate } from '../dist/surrogate-update.js';
+import { surrogateGradients } from './surrogate-gradients.js';
 
 /** Values that PyTorch computed in float64; packages/policy/test/fixtures/README.md describes them. */
 interface Reference {
@@ -89,55 +80,16 @@ function worst(names: readonly string[], errorOf: (name: string) => number): { n
   return names.map((name) => ({ name, error: errorOf(name) })).reduce((a, b) => (b.error > a.error ? b : a));
 }
 
-async function lossAndGradients(policy: Policy, values: Reference): Promise<Record<string, Float32Array>> {
-  const batch = packSequences(values.sequences, PADDING);
-  const inputs = trainingInputs(batch.length);
-  const parameters = parameterInputs(policy.config);
-  const { logProbabilities } = tokenStatistics(
-    policy.config,
-    parameters,
-    inputs.tokens,
-    inputs.positions,
-    inputs.at,
-    inputs.targets,
-    inputs.temperature,
-  );
-  const perToken = (name: string): Tensor => input(name, 'float32', ['M']);
-  const loss = clippedSurrogate(
-    {
-      logProbabilities,
-      oldLogProbabilities: perToken('old'),
-      advantages: perToken('advantages'),
-      weights: perToken('weights'),
-      reference: { logProbabilities: perToken('reference'), coefficient: input('beta', 'float32', []) },
-    },
-    input('epsilon', 'float32', []),
-  );
-  const made = gradients(loss, Object.values(parameters));
-  const outputs: Record<string, Tensor> = { loss };
-  for (const [i, name] of Object.keys(parameters).entries()) outputs[name] = made[i]!;
-  const session = await policy.engine.compile(compileGraph(outputs, policy.engine.profile));
-  const vector = (of: (s: Reference['sequences'][number]) => readonly number[]) =>
-    float32(values.sequences.flatMap(of), [batch.count]);
-  const { tokens, positions, at, targets } = batch;
-  const out = await session.run(
-    {
-      ...policy.weightFeeds(),
-      tokens,
-      positions,
-      at,
-      targets,
-      temperature: float32([values.temperature], []),
-      old: vector((s) => s.old_log_probabilities),
-      reference: vector((s) => s.reference_log_probabilities),
-      advantages: vector((s) => s.completion.map(() => s.advantage)),
-      weights: vector((s) => s.completion.map(() => 1 / batch.count)),
-      beta: float32([values.beta], []),
-      epsilon: float32([values.epsilon], []),
-    },
-    Object.fromEntries(Object.keys(outputs).map((name) => [name, 'return' as const])),
-  );
-  return Object.fromEntries(Object.keys(outputs).map((name) => [name, out[name]!.data as Float32Array]));
+function lossAndGradients(policy: Policy, values: Reference): Promise<Record<string, Float32Array>> {
+  const { sequences, temperature, beta, epsilon } = values;
+  const count = sequences.reduce((n, s) => n + s.completion.length, 0);
+  const perToken = {
+    old: sequences.flatMap((s) => s.old_log_probabilities),
+    reference: sequences.flatMap((s) => s.reference_log_probabilities),
+    advantages: sequences.flatMap((s) => s.completion.map(() => s.advantage)),
+    weights: sequences.flatMap((s) => s.completion.map(() => 1 / count)),
+  };
+  return surrogateGradients(policy, policy.engine.profile, sequences, perToken, { temperature, beta, epsilon });
 }
 
 /** Weights and losses after as many updates as the reference made. */

@@ -16,10 +16,12 @@ import {
   float32,
   gatherElements,
   gatherRows,
+  geluTanh,
   gradients,
   greater,
   input,
   int32,
+  layerNorm,
   linear,
   log,
   logSoftmax,
@@ -46,6 +48,7 @@ import {
   silu,
   slice,
   softmax,
+  split,
   sqrt,
   squeeze,
   stopGradient,
@@ -107,6 +110,7 @@ const cases: Case[] = [
   { name: 'sigmoid', ops: ['Sigmoid'], given: [{ shape: [4] }], build: sigmoid },
   { name: 'tanh', ops: ['Tanh'], given: [{ shape: [4] }], build: tanh },
   { name: 'silu', ops: ['Sigmoid'], given: [{ shape: [4] }], build: silu },
+  { name: 'geluTanh', ops: ['Tanh'], given: [{ shape: [6], from: -2 }], build: geluTanh },
   { name: 'what is stopped', ops: ['StopGradient'], given: [{ shape: [4] }], build: (x) => mul(x, stopGradient(x)) },
   {
     name: 'sum over the middle',
@@ -151,6 +155,15 @@ const cases: Case[] = [
     ops: ['Concat', 'Slice'],
     given: [{ shape: [2, 3] }, { shape: [2, 2] }],
     build: (a, b) => concat([a, b], 1),
+  },
+  {
+    name: 'split, its pieces weighing differently',
+    ops: ['Split'],
+    given: [{ shape: [3, 7, 2], named: ['N', 7, 2] }],
+    build: (x) => {
+      const [a, , c] = split(x, 1, [2, 3, 2]);
+      return mul(a!, exp(c!));
+    },
   },
   { name: 'slice', ops: ['Slice', 'Pad'], given: [{ shape: [3, 7] }], build: (x) => slice(x, 1, 2, -1) },
   { name: 'pad', ops: ['Pad'], given: [{ shape: [3, 4] }], build: (x) => pad(x, 0, 1, 2) },
@@ -203,6 +216,12 @@ const cases: Case[] = [
   },
   { name: 'softmax', ops: ['Softmax'], given: [{ shape: [3, 5] }], build: softmax },
   { name: 'logSoftmax', ops: ['LogSoftmax'], given: [{ shape: [3, 5] }], build: logSoftmax },
+  {
+    name: 'layerNorm',
+    ops: ['LayerNorm'],
+    given: [{ shape: [2, 3, 5], named: ['N', 3, 5] }, { shape: [5] }, { shape: [5] }],
+    build: (x, w, b) => layerNorm(x, w, b, 1e-3),
+  },
   {
     name: 'rmsNorm',
     ops: ['RmsNorm'],

@@ -47,6 +47,12 @@ export const tanh = (x: Tensor): Tensor => unary('Tanh', x);
 /** x·σ(x), the activation of SwiGLU (arXiv:1702.03118). */
 export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
 
+/** The tanh form of GELU (arXiv:1606.08415), GPT-2's: x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))). */
+export function geluTanh(x: Tensor): Tensor {
+  const inner = mul(mul(x, add(mul(mul(x, x), 0.044715), 1)), Math.sqrt(2 / Math.PI));
+  return mul(mul(x, 0.5), add(tanh(inner), 1));
+}
+
 /** x limited to [low, high]; its gradient is that of Min and Max, zero outside. */
 export const clip = (x: Tensor, low: Operand, high: Operand): Tensor => minimum(maximum(x, low), high);
 

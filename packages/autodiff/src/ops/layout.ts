@@ -1,6 +1,6 @@
 import { constantGradient, type OpTable } from '../op.js';
 import { type Dim, elementCount, formatShape, normalizeAxis, ShapeError, sameShape } from '../shape.js';
-import { makeNode, type Tensor } from '../tensor.js';
+import { makeNode, scalar, type Tensor } from '../tensor.js';
 import { cast } from './elementwise.js';
 import { sumTo } from './reduce.js';
 
@@ -107,6 +107,16 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
   return makeNode('Slice', [x], { axis: a, start, end }, [{ dtype: x.dtype, shape }])[0]!;
 }
 
+/** Consecutive pieces of the given sizes along one axis, which they fill. */
+export function split(x: Tensor, axis: number, sizes: readonly number[]): Tensor[] {
+  const a = normalizeAxis('Split', axis, x.rank);
+  if (sizes.reduce((n, size) => n + size, 0) !== x.staticDim(a)) {
+    throw new ShapeError(`Split: pieces of ${sizes.join(' + ')} do not fill axis ${axis} of ${x}`);
+  }
+  const pieces = sizes.map((size) => ({ dtype: x.dtype, shape: x.shape.map((d, i) => (i === a ? size : d)) }));
+  return makeNode('Split', [x], { axis: a, sizes }, pieces);
+}
+
 /** INT64_MAX stands for "to the end" in ONNX's Slice; the largest exact double is as good for any real tensor. */
 const TO_THE_END = Number.MAX_SAFE_INTEGER;
 
@@ -182,6 +192,18 @@ export const layoutOps: OpTable = {
         start += size;
         return piece;
       });
+    },
+  },
+  Split: {
+    lower: (node, to) => {
+      to.emit('Split', [to.use(node.inputs[0]!), to.ints(node.attributes.sizes as number[])], {
+        attributes: { axis: { int: node.attributes.axis as number } },
+        outputs: to.outputs(node),
+      });
+    },
+    gradient: (node, pieces) => {
+      const whole = pieces.map((g, i) => g ?? expandLike(scalar(0), node.outputs[i]!));
+      return [concat(whole, node.attributes.axis as number)];
     },
   },
   Slice: {

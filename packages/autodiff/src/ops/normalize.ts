@@ -31,6 +31,28 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   ])[0]!;
 }
 
+/**
+ * Layer normalisation along the last axis (arXiv:1607.06450): y = (x − mean(x)) · (var(x) + ε)^−½ · weight + bias, with
+ * the variance over d elements.
+ *
+ * @param x [..., d]
+ * @param weight [d]
+ * @param bias [d]
+ */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
+  for (const [name, vector] of Object.entries({ weight, bias })) {
+    if (vector.rank !== 1 || vector.shape[0] !== x.shape[normalizeAxis('LayerNorm', -1, x.rank)]) {
+      throw new ShapeError(`LayerNorm: ${name} ${vector} must be a vector as long as the last axis of ${x}`);
+    }
+  }
+  const statistic = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] };
+  return makeNode('LayerNorm', [x, weight, bias], { epsilon }, [
+    { dtype: x.dtype, shape: x.shape },
+    statistic,
+    statistic,
+  ])[0]!;
+}
+
 export const normalizeOps: OpTable = {
   Softmax: {
     lower: (node, to) => {
@@ -86,6 +108,37 @@ export const normalizeOps: OpTable = {
       const xs = mul(x, s);
       const dx = mul(s, sub(h, mul(xs, mean(mul(h, xs), [-1], true))));
       return [dx, sumTo(mul(g!, xs), weight.shape)];
+    },
+  },
+  LayerNorm: {
+    lower: (node, to) => {
+      const [x, weight, bias] = node.inputs.map(to.use) as [string, string, string];
+      const epsilon = node.attributes.epsilon as number;
+      const [y, center, inverse] = to.outputs(node) as [string, string, string];
+      if (to.profile === 'fused') {
+        const attributes = { axis: { int: -1 }, epsilon: { float: epsilon } };
+        to.emit('LayerNormalization', [x, weight, bias], { attributes, outputs: [y, center, inverse] });
+        return;
+      }
+      // The statistics come from primitives for the reason that RmsNorm's do.
+      const [axes, attributes] = [to.ints([-1]), { keepdims: { int: 1 } }];
+      to.emit('ReduceMean', [x, axes], { attributes, outputs: [center] });
+      const centered = to.emit('Sub', [x, center]);
+      const variance = to.emit('ReduceMean', [to.emit('Mul', [centered, centered]), axes], { attributes });
+      const deviation = to.emit('Sqrt', [to.emit('Add', [variance, to.scalar(epsilon, 'float32')])]);
+      to.emit('Reciprocal', [deviation], { outputs: [inverse] });
+      const scaled = to.emit('Mul', [to.emit('Mul', [centered, inverse]), weight]);
+      to.emit('Add', [scaled, bias], { outputs: [y] });
+    },
+    // With x̂ = (x − μ)·s and h = g ∘ weight: dx = s·(h − mean(h) − x̂·mean(h ∘ x̂)); dweight = Σ g ∘ x̂; dbias = Σ g
+    gradient: (node, [g]) => {
+      const [x, weight, bias] = node.inputs as [Tensor, Tensor, Tensor];
+      const [, center, inverse] = node.outputs as [Tensor, Tensor, Tensor];
+      const normalized = mul(sub(x, center), inverse);
+      const h = mul(g!, weight);
+      const spread = sub(h, mul(normalized, mean(mul(h, normalized), [-1], true)));
+      const dx = mul(inverse, sub(spread, mean(h, [-1], true)));
+      return [dx, sumTo(mul(g!, normalized), weight.shape), sumTo(g!, bias.shape)];
     },
   },
 };

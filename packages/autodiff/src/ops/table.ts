@@ -8,7 +8,7 @@ import { normalizeOps } from './normalize.js';
 import { reduceOps } from './reduce.js';
 import { rotaryOps } from './rotary.js';
 
-/** Every operation: how it is written as ONNX, and how a gradient passes it. `Input`, `Constant` and `Parameter` are leaves. */
+/** Every operation: how it is written as ONNX, and how a gradient passes it. `Input`, `Constant`, `Frozen` and `Parameter` are leaves. */
 export const opTable: OpTable = {
   ...elementwiseOps,
   ...reduceOps,
@@ -20,7 +20,7 @@ export const opTable: OpTable = {
   ...controlOps,
 };
 
-export const leafOps: ReadonlySet<string> = new Set(['Input', 'Constant', 'Parameter']);
+export const leafOps: ReadonlySet<string> = new Set(['Input', 'Constant', 'Frozen', 'Parameter']);
 
 /** @throws Error naming the operation when the table has no entry */
 export function opNamed(name: string): Op {

@@ -6,8 +6,11 @@ import { type Node, nodeDependencies, scalar, type Tensor, topologicalNodes } fr
 /** The operation on the path from a loss to a parameter has no gradient rule. */
 export class NoGradientError extends Error {
   override name = 'NoGradientError';
-  constructor(readonly op: string) {
-    super(`${op} has no gradient rule; compute around it with stopGradient, or add the rule to its op table entry`);
+  constructor(
+    readonly op: string,
+    message = `${op} has no gradient rule; compute around it with stopGradient, or add the rule to its op table entry`,
+  ) {
+    super(message);
   }
 }
 
@@ -19,9 +22,17 @@ export class NoGradientError extends Error {
  * @returns one tensor for each of `wrt`, with its shape
  * @throws NoGradientError naming an operation without a rule that lies between the loss and one of `wrt`
  * @throws ShapeError when the loss is no scalar, or does not depend on one of `wrt`
+ * @throws NoGradientError when one of `wrt` is frozen
  */
 export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (elementCount(loss.shape) !== 1) throw new ShapeError(`gradients: the loss must be a scalar, not ${loss}`);
+  const stored = wrt.find((x) => x.node.op === 'Frozen');
+  if (stored !== undefined) {
+    throw new NoGradientError(
+      'Frozen',
+      `"${stored.node.attributes.name}" is frozen, so it has no gradient; to train it, make it an input`,
+    );
+  }
   const order = topologicalNodes([loss]);
   const needed = nodesLeadingTo(order, wrt);
   const flowing = new Map<Tensor, Tensor>([[loss, scalar(1)]]);

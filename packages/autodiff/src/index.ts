@@ -25,4 +25,4 @@ export * from './ops/reduce.js';
 export * from './ops/rotary.js';
 export { opTable } from './ops/table.js';
 export { type Dim, type Shape, ShapeError } from './shape.js';
-export { constant, type DType, input, scalar, Tensor, type TensorData } from './tensor.js';
+export { constant, type DType, type FrozenDType, frozen, input, scalar, Tensor, type TensorData } from './tensor.js';

@@ -2,7 +2,15 @@ import { encodeModel, type OnnxAttribute, type OnnxGraph, type OnnxNode } from '
 import type { EmitOptions, Lowering, Profile } from './op.js';
 import { leafOps, opNamed } from './ops/table.js';
 import type { Shape } from './shape.js';
-import { type DType, type Node, nodeDependencies, type Tensor, type TensorData, topologicalNodes } from './tensor.js';
+import {
+  type DType,
+  type FrozenDType,
+  type Node,
+  nodeDependencies,
+  type Tensor,
+  type TensorData,
+  topologicalNodes,
+} from './tensor.js';
 
 /** A graph ready to run: the encoded model, and the types of what goes in and comes out by name. */
 export interface CompiledGraph {
@@ -10,6 +18,8 @@ export interface CompiledGraph {
   readonly profile: Profile;
   readonly inputs: readonly { name: string; dtype: DType; shape: Shape }[];
   readonly outputs: readonly { name: string; dtype: DType; shape: Shape }[];
+  /** Values that a session is compiled with; the model looks for their bytes under `location`. */
+  readonly frozen: readonly { name: string; dtype: FrozenDType; shape: readonly number[]; location: string }[];
 }
 
 /**
@@ -17,31 +27,40 @@ export interface CompiledGraph {
  * Equal graphs, built in the same order, give equal bytes.
  *
  * @param outputs the results by the name under which a run returns them
- * @throws Error when two inputs share a name, or one begins like a name that this makes
+ * @throws Error when two inputs or frozen tensors share a name, or one begins like a name that this makes
  */
 export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile): CompiledGraph {
   const roots = Object.values(outputs);
   const order = topologicalNodes(roots);
   const inputs = order.filter((n) => n.op === 'Input').map((n) => n.outputs[0]!);
-  const inputNames = inputs.map((t) => t.node.attributes.name as string);
-  const twice = inputNames.find((name, i) => inputNames.indexOf(name) !== i);
+  const stored = order.filter((n) => n.op === 'Frozen').map((n) => n.outputs[0]!);
+  const names = [...inputs, ...stored].map(leafName);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`two inputs are named "${twice}"`);
-  const reserved = inputNames.find((name) => name.startsWith('#') || name.startsWith(OUTPUT_PREFIX));
+  const reserved = names.find((name) => name.startsWith('#') || name.startsWith(OUTPUT_PREFIX));
   if (reserved !== undefined)
     throw new Error(`an input cannot be named "${reserved}": # and ${OUTPUT_PREFIX} are taken`);
 
   const scope = new Scope(profile, null, [], '#g');
-  for (const [i, t] of inputs.entries()) scope.names.set(t, inputNames[i]!);
+  for (const t of [...inputs, ...stored]) scope.names.set(t, leafName(t));
   const results = Object.entries(outputs).map(([name, t]) => {
     const outputName = OUTPUT_PREFIX + name;
     scope.emit('Identity', [scope.use(t)], { outputs: [outputName] });
     return { name: outputName, dtype: t.dtype, shape: t.shape };
   });
-  const values = inputs.map((t, i) => ({ name: inputNames[i]!, dtype: t.dtype, shape: t.shape }));
+  const values = inputs.map((t) => ({ name: leafName(t), dtype: t.dtype, shape: t.shape }));
+  const frozen = stored.map((t, i) => ({
+    name: leafName(t),
+    dtype: t.dtype as FrozenDType,
+    shape: t.shape as readonly number[],
+    // A name may hold what a path may not.
+    location: `frozen${i}`,
+  }));
   const graph: OnnxGraph = {
     name: 'polymode',
     nodes: scope.nodes,
     initializers: scope.initializers,
+    external: frozen,
     inputs: values,
     // Shapes of outputs are left to the runtime: a name such as "a+b" means nothing to it.
     outputs: results.map((r) => ({ ...r, shape: null })),
@@ -51,7 +70,12 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
     profile,
     inputs: values,
     outputs: results.map((r) => ({ ...r, name: r.name.slice(OUTPUT_PREFIX.length) })),
+    frozen,
   };
+}
+
+function leafName(t: Tensor): string {
+  return t.node.attributes.name as string;
 }
 
 /** The prefix that keeps output names apart from input names inside a model. */

@@ -61,14 +61,30 @@ export class Engine {
     this.worker.on('exit', () => this.fail(new EngineError('the engine is closed')));
   }
 
-  /** @param kept outputs that runs will keep as variables; on a GPU these never leave it */
-  async compile(graph: CompiledGraph, kept: readonly string[] = []): Promise<Session> {
+  /**
+   * @param kept outputs that runs will keep as variables; on a GPU these never leave it
+   * @param frozen the variable that holds the data of each of the graph's frozen tensors, by the tensor's name; the
+   *   session makes a copy of its own, so the variable may change or go after
+   * @throws EngineError when the data of a frozen tensor is missing or of another type or shape
+   */
+  async compile(
+    graph: CompiledGraph,
+    kept: readonly string[] = [],
+    frozen: Readonly<Record<string, string>> = {},
+  ): Promise<Session> {
+    const sources = graph.frozen.map((t) => {
+      const variable = frozen[t.name];
+      if (variable === undefined) {
+        throw new EngineError(`compile: no variable is given for the frozen tensor "${t.name}"`);
+      }
+      return { ...t, variable };
+    });
     const id = (await this.call({
       kind: 'compile',
       model: graph.model,
-      profile: graph.profile,
       options: { threads: this.threads, provider: this.provider },
       kept: kept.map((name) => OUTPUT_PREFIX + name),
+      frozen: sources,
     })) as number;
     const outputs = new Set(graph.outputs.map((o) => o.name));
     return {
@@ -99,6 +115,12 @@ export class Engine {
     await this.call({ kind: 'set', values });
   }
 
+  /** Sets variables from values whose buffers move into the engine: no copy is made, and the caller's are empty after. */
+  async move(values: Readonly<Record<string, Value>>): Promise<void> {
+    const buffers = new Set(Object.values(values).map((v) => v.data.buffer as ArrayBuffer));
+    await this.call({ kind: 'set', values }, [...buffers]);
+  }
+
   /** Copies of variables. @throws EngineError for an unknown name */
   async get(names: readonly string[]): Promise<Record<string, Value>> {
     return (await this.call({ kind: 'get', names })) as Record<string, Value>;
@@ -124,12 +146,12 @@ export class Engine {
     await this.worker.terminate();
   }
 
-  private call(request: Request): Promise<unknown> {
+  private call(request: Request, moved: readonly ArrayBuffer[] = []): Promise<unknown> {
     if (this.dead !== null) return Promise.reject(this.dead);
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
-      this.worker.postMessage({ id, request });
+      this.worker.postMessage({ id, request }, moved);
     });
   }
 

@@ -19,8 +19,23 @@ export interface SessionOptions {
   readonly provider: ExecutionProvider;
 }
 
+/** Bytes that a model looks for under a location, taken from a variable. */
+export interface FrozenSource {
+  readonly name: string;
+  readonly location: string;
+  readonly variable: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
 export type Request =
-  | { kind: 'compile'; model: Uint8Array; profile: string; options: SessionOptions; kept: readonly string[] }
+  | {
+      kind: 'compile';
+      model: Uint8Array;
+      options: SessionOptions;
+      kept: readonly string[];
+      frozen: readonly FrozenSource[];
+    }
   | { kind: 'run'; session: number; feeds: Record<string, Feed>; fetches: Record<string, Fetch> }
   | { kind: 'set'; values: Record<string, Value> }
   | { kind: 'get'; names: readonly string[] }

@@ -22,10 +22,18 @@ export interface OnnxValue {
   /** null: rank unknown, for loop-carried values whose shape may change */
   readonly shape: Shape | null;
 }
+export interface ExternalTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly location: string;
+}
 export interface OnnxGraph {
   readonly name: string;
   readonly nodes: readonly OnnxNode[];
   readonly initializers: readonly { name: string; data: TensorData }[];
+  /** Initializers whose bytes are handed to the session beside the model, under their location. */
+  readonly external?: readonly ExternalTensor[];
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
 }
@@ -54,6 +62,7 @@ function encodeGraph(graph: OnnxGraph): ProtoWriter {
   for (const node of graph.nodes) writer.message(1, encodeNode(node));
   writer.string(2, graph.name);
   for (const { name, data } of graph.initializers) writer.message(5, encodeTensor(name, data));
+  for (const tensor of graph.external ?? []) writer.message(5, encodeExternal(tensor));
   for (const value of graph.inputs) writer.message(11, encodeValue(value));
   for (const value of graph.outputs) writer.message(12, encodeValue(value));
   return writer;
@@ -98,6 +107,18 @@ function encodeTensor(name: string, data: TensorData): ProtoWriter {
   const writer = new ProtoWriter();
   for (const d of data.shape) writer.int(1, d);
   return writer.int(2, DATA_TYPE[data.dtype]).string(8, name).bytes(9, rawData(data));
+}
+
+const EXTERNAL = 1;
+
+function encodeExternal({ name, dtype, shape, location }: ExternalTensor): ProtoWriter {
+  const writer = new ProtoWriter();
+  for (const d of shape) writer.int(1, d);
+  return writer
+    .int(2, DATA_TYPE[dtype])
+    .string(8, name)
+    .message(13, new ProtoWriter().string(1, 'location').string(2, location))
+    .int(14, EXTERNAL);
 }
 
 function rawData(data: TensorData): Uint8Array {

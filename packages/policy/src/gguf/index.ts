@@ -1,0 +1,3 @@
+export { GgufError } from './error.js';
+export type { Config } from './families.js';
+export { type GgufModel, ggufParameterCount, readGgufModel } from './model.js';

@@ -26,6 +26,26 @@ export class NoGradientError extends Error {
  */
 export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (elementCount(loss.shape) !== 1) throw new ShapeError(`gradients: the loss must be a scalar, not ${loss}`);
+  return backward([{ output: loss, gradient: scalar(1) }], wrt).map((g, i) => {
+    if (g === null) throw new ShapeError(`gradients: no gradient flows from the loss to ${describe(wrt[i]!)}`);
+    return g;
+  });
+}
+
+/** A tensor with the gradient that reaches it from elsewhere, of its shape. */
+export interface GradientSeed {
+  readonly output: Tensor;
+  readonly gradient: Tensor;
+}
+
+/**
+ * Vector-Jacobian products: given dL/d(output) of some tensors, the graph of dL/d(x) for each x. It lets a graph be
+ * differentiated in parts, each from where the one behind it left off.
+ *
+ * @returns one tensor for each of `wrt`, with its shape; null where nothing flows
+ * @throws NoGradientError as `gradients` does
+ */
+export function backward(seeds: readonly GradientSeed[], wrt: readonly Tensor[]): (Tensor | null)[] {
   const stored = wrt.find((x) => x.node.op === 'Frozen');
   if (stored !== undefined) {
     throw new NoGradientError(
@@ -33,9 +53,14 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
       `"${stored.node.attributes.name}" is frozen, so it has no gradient; to train it, make it an input`,
     );
   }
-  const order = topologicalNodes([loss]);
+  const order = topologicalNodes(seeds.map((s) => s.output));
   const needed = nodesLeadingTo(order, wrt);
-  const flowing = new Map<Tensor, Tensor>([[loss, scalar(1)]]);
+  const flowing = new Map<Tensor, Tensor>();
+  const flow = (to: Tensor, g: Tensor): void => {
+    const before = flowing.get(to);
+    flowing.set(to, before === undefined ? g : add(before, g));
+  };
+  for (const { output, gradient } of seeds) flow(output, gradient);
 
   for (let i = order.length - 1; i >= 0; i--) {
     const node = order[i]!;
@@ -50,15 +75,10 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
       if (!sameShape(g.shape, x.shape)) {
         throw new ShapeError(`${node.op}: gradient of input ${k} is ${g}, but the input is ${x}`);
       }
-      const before = flowing.get(x);
-      flowing.set(x, before === undefined ? g : add(before, g));
+      flow(x, g);
     }
   }
-  return wrt.map((x) => {
-    const g = flowing.get(x);
-    if (g === undefined) throw new ShapeError(`gradients: no gradient flows from the loss to ${describe(x)}`);
-    return g;
-  });
+  return wrt.map((x) => flowing.get(x) ?? null);
 }
 
 /** Nodes from which one of the targets is reached: gradients elsewhere are not worth building. */

@@ -12,7 +12,7 @@ export {
   type Value,
   zeros,
 } from './engine/engine.js';
-export { gradients, NoGradientError } from './gradient.js';
+export { backward, type GradientSeed, gradients, NoGradientError } from './gradient.js';
 export { type CompiledGraph, compileGraph } from './lower.js';
 export type { Profile } from './op.js';
 export * from './ops/control.js';

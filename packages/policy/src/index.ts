@@ -1,19 +1,33 @@
-export { type PackedBatch, packSequences, positionRows, roundedLength, type Sequence } from './batch.js';
-export { type LlamaConfig, parseLlamaConfig, UnsupportedConfigError } from './config.js';
 export {
-  parameterInputs,
-  parameterShapes,
-  sequenceHidden,
-  type TokenStatistics,
-  tokenStatistics,
-  vocabularyLogits,
-} from './llama.js';
+  groupShape,
+  type PackedBatch,
+  type PackedGroups,
+  packGroups,
+  packSequences,
+  positionRows,
+  roundedLength,
+  type Sequence,
+  type SequenceGroup,
+} from './batch.js';
+export { type FamilyName, type ModelConfig, UnsupportedConfigError } from './config.js';
+export { familyOf, parameterShapes, parseModelConfig } from './families/index.js';
+export {
+  adapterNames,
+  adapterShapes,
+  initialAdapter,
+  type LoraOptions,
+  LoraTargetError,
+  loraModules,
+  loraScale,
+  mergeAdapter,
+} from './lora.js';
 export { type ModelFolder, readModelFolder } from './model-folder.js';
+export { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, AdapterError, readAdapter, writeAdapter } from './peft.js';
 export {
   type Completion,
   Policy,
+  type PolicyOptions,
   type SamplingOptions,
-  trainingInputs,
   type UniformSource,
   type Weights,
 } from './policy.js';
@@ -21,3 +35,8 @@ export { type Draw, normals, philox4x32, seededPermutation, uniforms } from './r
 export { readSafetensors, readWeights, SafetensorsError, writeSafetensors } from './safetensors.js';
 export { samplerGraph } from './sampler.js';
 export { type ChatMessage, loadTokenizer, type Tokenizer } from './tokenizer.js';
+export type { GroupShape } from './transformer/attention.js';
+export { groupHidden, sequenceHidden } from './transformer/hidden.js';
+export { groupInputs, parameterInputs, sequenceInputs } from './transformer/inputs.js';
+export type { ParameterTensors } from './transformer/parameters.js';
+export { type TokenStatistics, tokenStatistics, vocabularyLogits } from './transformer/statistics.js';

@@ -1,12 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type LlamaConfig, parseLlamaConfig } from './config.js';
+import type { ModelConfig } from './config.js';
+import { familyOf, parseModelConfig } from './families/index.js';
 import type { Weights } from './policy.js';
 import { readWeights } from './safetensors.js';
 
 /** A model in Hugging Face layout, read from a folder. */
 export interface ModelFolder {
-  readonly config: LlamaConfig;
+  readonly config: ModelConfig;
   readonly weights: Weights;
   /** everything but the weights, by file name: config, tokenizer, chat template, generation settings */
   readonly otherFiles: ReadonlyMap<string, Uint8Array>;
@@ -32,6 +33,11 @@ export async function readModelFolder(dir: string): Promise<ModelFolder> {
   for (const name of names) otherFiles.set(name, await readFile(join(dir, name)));
   const configBytes = otherFiles.get('config.json');
   if (configBytes === undefined) throw new Error(`${dir} has no config.json`);
-  const config = parseLlamaConfig(JSON.parse(new TextDecoder().decode(configBytes)));
-  return { config, weights: await readWeights((name) => readFile(join(dir, name))), otherFiles };
+  const config = parseModelConfig(JSON.parse(new TextDecoder().decode(configBytes)));
+  const weights: Record<string, Weights[string]> = {};
+  for (const [nameInFile, tensor] of Object.entries(await readWeights((name) => readFile(join(dir, name))))) {
+    const name = familyOf(config).parameterName(nameInFile);
+    if (name !== null) weights[name] = tensor;
+  }
+  return { config, weights, otherFiles };
 }

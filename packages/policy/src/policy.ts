@@ -1,7 +1,10 @@
 import {
   compileGraph,
   type Engine,
+  type Feed,
   float32,
+  frozen,
+  gatherRows,
   input,
   int32,
   type Session,
@@ -9,9 +12,14 @@ import {
   type Value,
 } from '@polymode/autodiff';
 import { packSequences, positionRows, roundedLength, type Sequence } from './batch.js';
-import type { LlamaConfig } from './config.js';
-import { parameterInputs, parameterShapes, tokenStatistics } from './llama.js';
+import type { ModelConfig } from './config.js';
+import { parameterShapes } from './families/index.js';
+import { adapterShapes, type LoraOptions, loraScale, mergeAdapter } from './lora.js';
 import { type SamplingMode, samplerGraph } from './sampler.js';
+import { sequenceHidden } from './transformer/hidden.js';
+import { parameterInputs, sequenceInputs } from './transformer/inputs.js';
+import { LORA_SCALE, type ParameterTensors } from './transformer/parameters.js';
+import { tokenStatistics } from './transformer/statistics.js';
 
 /** Weights by Hugging Face parameter name. */
 export type Weights = Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>;
@@ -43,28 +51,60 @@ export type UniformSource = (prompt: number, sample: number) => Float32Array;
 /** Rows that one run of the sampler may hold; more are drawn in several runs, with the same result. */
 const SAMPLER_ROWS = 256;
 
+export interface PolicyOptions {
+  /** variables of the engine are named this + parameter name; two policies of one engine differ by it */
+  readonly prefix?: string;
+  /** written into unused positions; any valid token */
+  readonly paddingToken: number;
+  /** trains an adapter and leaves the model's own weights as they are; without it all weights are trained */
+  readonly lora?: LoraOptions;
+}
+
 /**
- * A transformer whose weights are variables of an engine, named `prefix` + parameter name.
- * Two policies of one engine (the trained one and its reference) differ by their prefix.
+ * A transformer whose weights are variables of an engine. With an adapter its own weights never change: graphs that
+ * sample hold a prepacked copy of them.
  */
 export class Policy {
+  /** parameters that training moves, by name, with their shapes */
+  readonly trainable: Readonly<Record<string, readonly number[]>>;
+  readonly prefix: string;
+  readonly paddingToken: number;
+  readonly lora: LoraOptions | null;
   private readonly sessions = new Map<string, Promise<Session>>();
 
+  /** @throws LoraTargetError */
   constructor(
-    readonly config: LlamaConfig,
+    readonly config: ModelConfig,
     readonly engine: Engine,
-    readonly prefix: string,
-    /** written into unused positions; any valid token */
-    readonly paddingToken: number,
-  ) {}
-
-  get parameterNames(): string[] {
-    return Object.keys(parameterShapes(this.config));
+    options: PolicyOptions,
+  ) {
+    this.prefix = options.prefix ?? '';
+    this.paddingToken = options.paddingToken;
+    this.lora = options.lora ?? null;
+    this.trainable = this.lora === null ? parameterShapes(config) : adapterShapes(config, this.lora);
   }
 
-  /** Sets every weight. @throws Error naming a parameter that is missing, unknown or of another shape */
+  /** The same model without the adapter, on the same variables: what training began with. */
+  withoutAdapter(): Policy {
+    return new Policy(this.config, this.engine, { prefix: this.prefix, paddingToken: this.paddingToken });
+  }
+
+  /**
+   * Sets every weight of the model itself.
+   *
+   * @throws Error naming a parameter that is missing, unknown or of another shape
+   */
   async setWeights(weights: Weights): Promise<void> {
-    const shapes = parameterShapes(this.config);
+    await this.setVariables(parameterShapes(this.config), weights);
+  }
+
+  /** Sets the adapter. @throws Error as `setWeights` does */
+  async setAdapter(adapter: Weights): Promise<void> {
+    if (this.lora === null) throw new Error('this policy has no adapter');
+    await this.setVariables(this.trainable, adapter);
+  }
+
+  private async setVariables(shapes: Readonly<Record<string, readonly number[]>>, weights: Weights): Promise<void> {
     const values: Record<string, Value> = {};
     for (const [name, shape] of Object.entries(shapes)) {
       const weight = weights[name];
@@ -75,13 +115,27 @@ export class Policy {
       values[this.prefix + name] = float32(weight.data, shape);
     }
     const unknown = Object.keys(weights).find((name) => shapes[name] === undefined && name !== 'lm_head.weight');
-    if (unknown !== undefined) throw new Error(`the weights have ${unknown}, which a Llama of this config has not`);
+    if (unknown !== undefined) throw new Error(`the weights have ${unknown}, which a model of this config has not`);
     await this.engine.set(values);
   }
 
-  /** A copy of every weight. */
+  /** A copy of every weight of the model itself. */
   async weights(): Promise<Weights> {
-    const names = this.parameterNames;
+    return this.variables(Object.keys(parameterShapes(this.config)));
+  }
+
+  /** A copy of everything that training moves. */
+  async trainedWeights(): Promise<Weights> {
+    return this.variables(Object.keys(this.trainable));
+  }
+
+  /** What the policy amounts to as a model without an adapter. */
+  async mergedWeights(): Promise<Weights> {
+    const base = await this.weights();
+    return this.lora === null ? base : mergeAdapter(this.config, this.lora, base, await this.trainedWeights());
+  }
+
+  private async variables(names: readonly string[]): Promise<Weights> {
     const values = await this.engine.get(names.map((name) => this.prefix + name));
     return Object.fromEntries(
       names.map((name) => {
@@ -91,9 +145,38 @@ export class Policy {
     );
   }
 
-  /** Feeds that read this policy's weights. */
-  weightFeeds(): Record<string, { variable: string }> {
-    return Object.fromEntries(this.parameterNames.map((name) => [name, { variable: this.prefix + name }]));
+  /** Every parameter as a graph input, for graphs over many rows at a time. */
+  parameterInputs(): ParameterTensors {
+    return { ...parameterInputs(this.config), ...this.adapterInputs() };
+  }
+
+  /**
+   * The same with the model's own weights stored in the session where they do not change: about twice as fast where
+   * rows are few, for a copy of them a session.
+   */
+  parametersForDecoding(): ParameterTensors {
+    if (this.lora === null) return this.parameterInputs();
+    const own = Object.entries(parameterShapes(this.config)).map(([name, shape]): [string, Tensor] => [
+      name,
+      frozen(name, 'float32', shape),
+    ]);
+    return { ...Object.fromEntries(own), ...this.adapterInputs() };
+  }
+
+  private adapterInputs(): ParameterTensors {
+    if (this.lora === null) return {};
+    const tensors: Record<string, Tensor> = { [LORA_SCALE]: input(LORA_SCALE, 'float32', []) };
+    for (const [name, shape] of Object.entries(this.trainable)) tensors[name] = input(name, 'float32', shape);
+    return tensors;
+  }
+
+  /** Feeds for `parameterInputs`; what a graph does not read is left out by the engine. */
+  weightFeeds(): Record<string, Feed> {
+    const names = new Set([...Object.keys(parameterShapes(this.config)), ...Object.keys(this.trainable)]);
+    const feeds: Record<string, Feed> = {};
+    for (const name of names) feeds[name] = { variable: this.prefix + name };
+    if (this.lora !== null) feeds[LORA_SCALE] = float32([loraScale(this.lora)], []);
+    return feeds;
   }
 
   /**
@@ -135,7 +218,12 @@ export class Policy {
     const promptLength = roundedLength(longest);
     const mode: SamplingMode = temperature === 0 ? 'greedy' : topP < 1 || topK > 0 ? 'filtered' : 'full';
     const session = await this.session(`sample ${promptLength} ${maxTokens} ${groupSize} ${mode}`, () =>
-      samplerGraph(this.config, { promptLength, completionLength: maxTokens, groupSize, mode }),
+      samplerGraph(this.config, this.parametersForDecoding(), {
+        promptLength,
+        completionLength: maxTokens,
+        groupSize,
+        mode,
+      }),
     );
 
     const rows = prompts.length * groupSize;
@@ -186,17 +274,11 @@ export class Policy {
   async logProbabilities(sequences: readonly Sequence[], temperature: number): Promise<Float32Array> {
     const batch = packSequences(sequences, this.paddingToken);
     const session = await this.session(`score ${batch.length}`, () => {
-      const inputs = trainingInputs(batch.length);
-      const { logProbabilities } = tokenStatistics(
-        this.config,
-        parameterInputs(this.config),
-        inputs.tokens,
-        inputs.positions,
-        inputs.at,
-        inputs.targets,
-        inputs.temperature,
-      );
-      return { log_probabilities: logProbabilities };
+      const { tokens, positions, at, targets, temperature: divisor } = sequenceInputs(batch.length);
+      const parameters = this.parameterInputs();
+      const { hidden } = sequenceHidden(this.config, parameters, tokens, positions);
+      const chosen = gatherRows(hidden, at);
+      return { log_probabilities: tokenStatistics(this.config, parameters, chosen, targets, divisor).logProbabilities };
     });
     const { tokens, positions, at, targets } = batch;
     const out = await session.run(
@@ -209,28 +291,13 @@ export class Policy {
   private session(key: string, build: () => Record<string, Tensor>): Promise<Session> {
     let session = this.sessions.get(key);
     if (session === undefined) {
-      session = this.engine.compile(compileGraph(build(), this.engine.profile));
+      const graph = compileGraph(build(), this.engine.profile);
+      const stored = Object.fromEntries(graph.frozen.map(({ name }) => [name, this.prefix + name]));
+      session = this.engine.compile(graph, [], stored);
       this.sessions.set(key, session);
     }
     return session;
   }
-}
-
-/** The inputs of `tokenStatistics` as graph inputs, for rows of one fixed length. */
-export function trainingInputs(length: number): {
-  tokens: Tensor;
-  positions: Tensor;
-  at: Tensor;
-  targets: Tensor;
-  temperature: Tensor;
-} {
-  return {
-    tokens: input('tokens', 'int32', ['B', length]),
-    positions: input('positions', 'int32', ['B', length]),
-    at: input('at', 'int32', ['M']),
-    targets: input('targets', 'int32', ['M']),
-    temperature: input('temperature', 'float32', []),
-  };
 }
 
 /** Cuts each row after its first stop token. @param tokens [rounds, B] @param logs [rounds, B] */

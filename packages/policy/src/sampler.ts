@@ -28,8 +28,11 @@ import {
   unsqueeze,
   where,
 } from '@polymode/autodiff';
-import type { LlamaConfig } from './config.js';
-import { decoder, type PromptCache, parameterInputs, sequenceHidden, vocabularyLogits } from './llama.js';
+import type { ModelConfig } from './config.js';
+import { decoder, type PromptCache } from './transformer/decoder.js';
+import { sequenceHidden } from './transformer/hidden.js';
+import type { ParameterTensors } from './transformer/parameters.js';
+import { vocabularyLogits } from './transformer/statistics.js';
 
 /**
  * How the next token is drawn.
@@ -64,9 +67,12 @@ export interface SamplerShape {
  * Outputs: `tokens` int32 [rounds, B]; `log_probabilities` float32 [rounds, B], of each token under the whole
  * distribution at this temperature, before any filter: the same quantity that training computes.
  */
-export function samplerGraph(config: LlamaConfig, shape: SamplerShape): Record<string, Tensor> {
+export function samplerGraph(
+  config: ModelConfig,
+  parameters: ParameterTensors,
+  shape: SamplerShape,
+): Record<string, Tensor> {
   const { promptLength, completionLength, groupSize, mode } = shape;
-  const parameters = parameterInputs(config);
   const tokens = input('tokens', 'int32', ['N', promptLength]);
   const positions = input('positions', 'int32', ['N', promptLength]);
   const last = input('last', 'int32', ['N']);
@@ -83,15 +89,10 @@ export function samplerGraph(config: LlamaConfig, shape: SamplerShape): Record<s
 
   const prefill = sequenceHidden(config, parameters, tokens, positions);
   const promptLogits = vocabularyLogits(config, parameters, gatherRows(prefill.hidden, last)); // [N, V]
-  const places = constant(
-    Array.from({ length: promptLength }, (_, i) => i),
-    [1, promptLength],
-    'int32',
-  );
   const prompt: PromptCache = {
     keys: prefill.layers.map((l) => l.keys),
     values: prefill.layers.map((l) => l.values),
-    mask: unsqueeze(where(less(places, unsqueeze(lengths, [1])), 0, -1e9), [1, 2]),
+    lengths,
   };
   const layers = config.numHiddenLayers;
   const nothing = emptyCache(config, rowLengths, completionLength);
@@ -113,7 +114,7 @@ export function samplerGraph(config: LlamaConfig, shape: SamplerShape): Record<s
       const stops = greater(sum(cast(equal(unsqueeze(token, [1]), unsqueeze(stop, [0])), 'float32'), [1]), 0);
       const done = or(finished!, stops);
       const remaining = sum(cast(not(done), 'float32'));
-      const { logits: next, said } = decode(token, add(rowLengths, round), round, {
+      const { logits: next, said } = decode(token, round, {
         keys: caches.slice(0, layers),
         values: caches.slice(layers),
       });
@@ -128,7 +129,7 @@ export function samplerGraph(config: LlamaConfig, shape: SamplerShape): Record<s
 }
 
 /** Zeros, [B, K, C, D]. @param rows any int32 [B] */
-function emptyCache(config: LlamaConfig, rows: Tensor, length: number): Tensor {
+function emptyCache(config: ModelConfig, rows: Tensor, length: number): Tensor {
   const { numKeyValueHeads: groups, headDim } = config;
   const zeros = constant(new Float32Array(groups * length * headDim), [1, groups, length, headDim]);
   return add(zeros, unsqueeze(mul(cast(rows, 'float32'), 0), [1, 2, 3]));

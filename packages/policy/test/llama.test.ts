@@ -1,24 +1,16 @@
 import { compileGraph, Engine, float32, gradients, input, mul, neg, sum } from '@polymode/autodiff';
-import {
-  type LlamaConfig,
-  Policy,
-  packSequences,
-  parameterInputs,
-  type Sequence,
-  tokenStatistics,
-  trainingInputs,
-  type Weights,
-} from '@polymode/policy';
+import { type ModelConfig, Policy, type Sequence, type Weights } from '@polymode/policy';
 import { afterAll, describe, expect, it } from 'vitest';
 import { logProbability, referenceLogits, toFloat64, type Weights64 } from './reference-llama.js';
+import { repeatedBatch } from './repeated-batch.js';
 import { numbers, randomWeights, tinyConfig } from './tiny-policy.js';
 
-const configs: Record<string, LlamaConfig> = {
+const configs: Record<string, ModelConfig> = {
   'grouped queries, tied': tinyConfig(),
   'untied, wide heads, other theta': tinyConfig({
     tieWordEmbeddings: false,
     headDim: 16,
-    ropeTheta: 500,
+    rotary: { theta: 500, scaling: null },
     numHiddenLayers: 3,
   }),
   'one key head': tinyConfig({ numKeyValueHeads: 1 }),
@@ -44,7 +36,7 @@ afterAll(async () => {
 
 /** Σ of coefficient · log-probability over all completion tokens, in float64. */
 function referenceLoss(
-  config: LlamaConfig,
+  config: ModelConfig,
   weights: Weights64,
   coefficients: readonly number[],
   temperature: number,
@@ -64,34 +56,14 @@ async function lossGradients(
   coefficients: readonly number[],
   temperature: number,
 ): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
-  const batch = packSequences(sequences, 0);
-  const inputs = trainingInputs(batch.length);
-  const parameters = parameterInputs(policy.config);
-  const { logProbabilities } = tokenStatistics(
-    policy.config,
-    parameters,
-    inputs.tokens,
-    inputs.positions,
-    inputs.at,
-    inputs.targets,
-    inputs.temperature,
-  );
-  const loss = neg(sum(mul(input('coefficients', 'float32', ['M']), logProbabilities)));
+  const { statistics, parameters, feeds, count } = repeatedBatch(policy, sequences, temperature);
+  const loss = neg(sum(mul(input('coefficients', 'float32', ['M']), statistics.logProbabilities)));
   const names = Object.keys(parameters);
   const made = gradients(loss, Object.values(parameters));
   const outputs = { loss, ...Object.fromEntries(names.map((n, i) => [n, made[i]!])) };
   const session = await policy.engine.compile(compileGraph(outputs, policy.engine.profile));
-  const { tokens, positions, at, targets } = batch;
   const out = await session.run(
-    {
-      ...policy.weightFeeds(),
-      tokens,
-      positions,
-      at,
-      targets,
-      temperature: float32([temperature], []),
-      coefficients: float32(coefficients, [batch.count]),
-    },
+    { ...feeds, coefficients: float32(coefficients, [count]) },
     Object.fromEntries(Object.keys(outputs).map((n) => [n, 'return' as const])),
   );
   return {
@@ -107,7 +79,7 @@ describe.each(Object.entries(configs))('a Llama with %s', (_, config) => {
   const coefficients = Array.from({ length: count }, () => next() - 0.3);
 
   it('gives the log-probabilities of an independent float64 implementation', async () => {
-    const policy = new Policy(config, engine(2), '', 0);
+    const policy = new Policy(config, engine(2), { paddingToken: 0 });
     await policy.setWeights(weights);
     const logs = await policy.logProbabilities(sequences, 0.8);
     const expected = sequences.flatMap(({ prompt, completion }) => {
@@ -119,7 +91,7 @@ describe.each(Object.entries(configs))('a Llama with %s', (_, config) => {
   });
 
   it.each([1, 2])('has the gradients that float64 differences give, with %i threads', async (threads) => {
-    const policy = new Policy(config, engine(threads), '', 0);
+    const policy = new Policy(config, engine(threads), { paddingToken: 0 });
     await policy.setWeights(weights);
     const { loss, gradients: made } = await lossGradients(policy, coefficients, 1.3);
     expect(Math.abs(loss / referenceLoss(config, toFloat64(weights), coefficients, 1.3) - 1)).toBeLessThan(1e-5);
@@ -147,7 +119,7 @@ describe.each(Object.entries(configs))('a Llama with %s', (_, config) => {
   });
 
   it('samples with the log-probabilities that training computes', async () => {
-    const policy = new Policy(config, engine(1), '', 0);
+    const policy = new Policy(config, engine(1), { paddingToken: 0 });
     await policy.setWeights(weights);
     const prompts = [[1, 2, 3], [4], [5, 5, 5, 5, 5, 5]];
     const uniformsOf = (prompt: number, sample: number): Float32Array => {
@@ -169,7 +141,7 @@ describe.each(Object.entries(configs))('a Llama with %s', (_, config) => {
   });
 
   it('draws each token by inverse transform from the distribution of the float64 implementation', async () => {
-    const policy = new Policy(config, engine(1), '', 0);
+    const policy = new Policy(config, engine(1), { paddingToken: 0 });
     await policy.setWeights(weights);
     const random = numbers(99);
     const uniformRows = Array.from({ length: 40 }, () => Float32Array.from({ length: 4 }, () => random()));

@@ -1,4 +1,4 @@
-import type { LlamaConfig, Weights } from '@polymode/policy';
+import type { ModelConfig, Weights } from '@polymode/policy';
 
 /**
  * Llama in plain float64 loops, one token after the other, written from the papers and sharing nothing with the
@@ -13,7 +13,7 @@ export function toFloat64(weights: Weights): Weights64 {
 }
 
 /** Logits after every token of one sequence: [time][vocabulary]. */
-export function referenceLogits(config: LlamaConfig, weights: Weights64, tokens: readonly number[]): Float64Array[] {
+export function referenceLogits(config: ModelConfig, weights: Weights64, tokens: readonly number[]): Float64Array[] {
   const { hiddenSize: d, headDim, numAttentionHeads: heads, numKeyValueHeads: groups } = config;
   const w = (name: string): Float64Array => weights[name]!.data;
   const cache = Array.from({ length: config.numHiddenLayers }, () => ({
@@ -26,9 +26,9 @@ export function referenceLogits(config: LlamaConfig, weights: Weights64, tokens:
     let x: Float64Array = w('model.embed_tokens.weight').slice(token * d, (token + 1) * d);
     for (let i = 0; i < config.numHiddenLayers; i++) {
       const p = (name: string): Float64Array => w(`model.layers.${i}.${name}.weight`);
-      const a = norm(x, p('input_layernorm'), config.rmsNormEps);
-      const q = turn(times(p('self_attn.q_proj'), a), heads, headDim, t, config.ropeTheta);
-      cache[i]!.k.push(turn(times(p('self_attn.k_proj'), a), groups, headDim, t, config.ropeTheta));
+      const a = norm(x, p('input_layernorm'), config.normEpsilon);
+      const q = turn(times(p('self_attn.q_proj'), a), heads, headDim, t, config.rotary!.theta);
+      cache[i]!.k.push(turn(times(p('self_attn.k_proj'), a), groups, headDim, t, config.rotary!.theta));
       cache[i]!.v.push(times(p('self_attn.v_proj'), a));
       const joined = new Float64Array(heads * headDim);
       for (let h = 0; h < heads; h++) {
@@ -46,7 +46,7 @@ export function referenceLogits(config: LlamaConfig, weights: Weights64, tokens:
         }
       }
       x = plus(x, times(p('self_attn.o_proj'), joined));
-      const b = norm(x, p('post_attention_layernorm'), config.rmsNormEps);
+      const b = norm(x, p('post_attention_layernorm'), config.normEpsilon);
       const gate = times(p('mlp.gate_proj'), b);
       const up = times(p('mlp.up_proj'), b);
       x = plus(
@@ -57,7 +57,7 @@ export function referenceLogits(config: LlamaConfig, weights: Weights64, tokens:
         ),
       );
     }
-    return times(head, norm(x, w('model.norm.weight'), config.rmsNormEps));
+    return times(head, norm(x, w('model.norm.weight'), config.normEpsilon));
   });
 }
 

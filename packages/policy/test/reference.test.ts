@@ -12,26 +12,20 @@ import {
   type Tensor,
 } from '@polymode/autodiff';
 import { findWebGpu } from '@polymode/autodiff/testing';
-import {
-  Policy,
-  packSequences,
-  parameterInputs,
-  positionRows,
-  sequenceHidden,
-  tokenStatistics,
-  trainingInputs,
-  vocabularyLogits,
-} from '@polymode/policy';
+import { positionRows, sequenceHidden, vocabularyLogits } from '@polymode/policy';
 import { afterAll, describe, expect, it } from 'vitest';
 import {
   completionValues,
   flat,
   loadAdamW,
   loadReference,
+  REFERENCE_FAMILIES,
   REFERENCE_MODELS,
   sequencesOf,
+  tokenRows,
   worstGradient,
 } from './references.js';
+import { repeatedBatch } from './repeated-batch.js';
 
 const webGpu = findWebGpu();
 Object.assign(process.env, webGpu.env);
@@ -60,23 +54,16 @@ const GRADIENT_TOLERANCE = 2e-5;
 
 describe.each(REFERENCE_MODELS)('%s against PyTorch', (model) => {
   it('has its logits wherever there is a token', async () => {
-    const { config, weights, values, tensors } = await loadReference(model);
-    const policy = new Policy(config, engine(1), '', values.padding);
-    await policy.setWeights(weights);
-    const rows = values.input_ids.length;
-    const time = values.input_ids[0]!.length;
+    const { config, values, tensors, policy } = await loadReference(model, engine(1));
+    const [rows, time] = tokenRows(values).shape as [number, number];
     const tokens = input('tokens', 'int32', ['B', time]);
     const positions = input('positions', 'int32', ['B', time]);
-    const parameters = parameterInputs(config);
+    const parameters = policy.parameterInputs();
     const { hidden } = sequenceHidden(config, parameters, tokens, positions);
     const graph = compileGraph({ logits: vocabularyLogits(config, parameters, hidden) }, policy.engine.profile);
     const session = await policy.engine.compile(graph);
     const out = await session.run(
-      {
-        ...policy.weightFeeds(),
-        tokens: { dtype: 'int32', shape: [rows, time], data: Int32Array.from(values.input_ids.flat()) },
-        positions: positionRows(rows, time),
-      },
+      { ...policy.weightFeeds(), tokens: tokenRows(values), positions: positionRows(rows, time) },
       { logits: 'return' },
     );
     const real = values.attention_mask.flat();
@@ -87,9 +74,7 @@ describe.each(REFERENCE_MODELS)('%s against PyTorch', (model) => {
   });
 
   it('has its log-probabilities, at temperature 1 and another', async () => {
-    const { config, weights, values } = await loadReference(model);
-    const policy = new Policy(config, engine(2), '', values.padding);
-    await policy.setWeights(weights);
+    const { values, policy } = await loadReference(model, engine(2));
     const sequences = sequencesOf(values, values.prompt_lengths);
     for (const [temperature, rows] of [
       [1, values.log_probabilities],
@@ -100,53 +85,36 @@ describe.each(REFERENCE_MODELS)('%s against PyTorch', (model) => {
       expect(largestDifference(logs, expected)).toBeLessThan(VALUE_TOLERANCE);
     }
   });
+});
 
-  // Prompts of one token, so that every token but the first of a row takes part.
-  const settings: [ExecutionProvider, Profile, number][] = [
-    ['cpu', 'fused', 1],
-    ['cpu', 'fused', 2],
-    ['cpu', 'portable', 1],
-    ['cpu', 'portable', 2],
-  ];
-  if (webGpu.available) settings.push(['webgpu', 'portable', 1]);
+// Prompts of one token, so that every token but the first of a row takes part.
+const settings: [ExecutionProvider, Profile, number][] = [
+  ['cpu', 'fused', 1],
+  ['cpu', 'fused', 2],
+  ['cpu', 'portable', 1],
+  ['cpu', 'portable', 2],
+];
+if (webGpu.available) settings.push(['webgpu', 'portable', 1]);
+describe.each(REFERENCE_FAMILIES)('sequences of %s that each have their own prompt, against PyTorch', (model) => {
   it.each(settings)(
-    'has its gradients and entropies on %s with the %s profile at %i threads',
+    'have its gradients and entropies on %s with the %s profile at %i threads',
     async (provider, profile, threads) => {
-      const { config, weights, values, tensors } = await loadReference(model);
-      const policy = new Policy(config, engine(threads, provider), '', values.padding);
-      await policy.setWeights(weights);
+      const { values, tensors, policy } = await loadReference(model, engine(threads, provider));
       const prompts = values.lengths.map(() => 1);
-      const batch = packSequences(sequencesOf(values, prompts), values.padding);
-      const inputs = trainingInputs(batch.length);
-      const parameters = parameterInputs(config);
-      const { logProbabilities, entropies } = tokenStatistics(
-        config,
-        parameters,
-        inputs.tokens,
-        inputs.positions,
-        inputs.at,
-        inputs.targets,
-        inputs.temperature,
+      const { statistics, parameters, feeds, count } = repeatedBatch(policy, sequencesOf(values, prompts), 1);
+      const loss = sum(mul(input('weights', 'float32', ['M']), statistics.logProbabilities));
+      const names = Object.keys(policy.trainable);
+      const made = gradients(
+        loss,
+        names.map((name) => parameters[name]!),
       );
-      const loss = sum(mul(input('weights', 'float32', ['M']), logProbabilities));
-      const names = Object.keys(parameters);
-      const made = gradients(loss, Object.values(parameters));
-      const outputs: Record<string, Tensor> = { loss, entropies };
+      const outputs: Record<string, Tensor> = { loss, entropies: statistics.entropies };
       for (const [i, name] of names.entries()) outputs[name] = made[i]!;
       const session = await policy.engine.compile(compileGraph(outputs, profile));
-      const { tokens, positions, at, targets } = batch;
-      const feeds = {
-        ...policy.weightFeeds(),
-        tokens,
-        positions,
-        at,
-        targets,
-        temperature: float32([1], []),
-        weights: float32(completionValues(values, values.weights, prompts), [batch.count]),
-      };
+      const weights = float32(completionValues(values, values.weights, prompts), [count]);
       // A race in summing the gradients of repeated tokens would show only now and then.
-      for (let run = 0; run < 5; run++) {
-        const out = await session.run(feeds, returned(Object.keys(outputs)));
+      for (let run = 0; run < (threads > 1 ? 5 : 1); run++) {
+        const out = await session.run({ ...feeds, weights }, returned(Object.keys(outputs)));
         expect(Number(out.loss!.data[0])).toBeCloseTo(values.losses.weighted_sum, 4);
         const expected = completionValues(values, values.entropies, prompts);
         expect(largestDifference(out.entropies!.data as Float32Array, expected)).toBeLessThan(VALUE_TOLERANCE);

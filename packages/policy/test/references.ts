@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { readModelFolder, readSafetensors, type Sequence, type Weights } from '@polymode/policy';
+import { type Engine, int32, type Value } from '@polymode/autodiff';
+import { Policy, readAdapter, readModelFolder, readSafetensors, type Sequence, type Weights } from '@polymode/policy';
 
-/** Values that PyTorch computed in float64; fixtures/README.md describes them. */
+/** Values that PyTorch computed in float64; fixtures/README.md and fixtures/families/README.md describe them. */
 export interface Reference {
   readonly temperature: number;
   readonly epsilon: number;
@@ -25,15 +26,66 @@ export interface Reference {
   readonly losses: { readonly weighted_sum: number; readonly surrogate: number };
 }
 
-export const REFERENCE_MODELS = ['llama-tied', 'llama-untied'] as const;
+/** Folders of fixtures, one or more for every family and for adapters. */
+export const REFERENCE_MODELS = [
+  'llama-tied',
+  'llama-untied',
+  'families/llama3-rope',
+  'families/llama-linear-rope',
+  'families/llama-sharded',
+  'families/llama-bf16',
+  'families/llama-fp16',
+  'families/qwen2-tied',
+  'families/qwen2-untied',
+  'families/qwen3',
+  'families/mistral',
+  'families/mistral-sliding',
+  'families/gpt2',
+  'families/gpt2-bare',
+  'families/lora-llama',
+  'families/lora-llama-rslora',
+  'families/lora-gpt2',
+] as const;
+
+/** One of each architecture, where all would take long. */
+export const REFERENCE_FAMILIES = [
+  'families/llama3-rope',
+  'families/qwen2-tied',
+  'families/qwen3',
+  'families/mistral-sliding',
+  'families/gpt2',
+  'families/lora-llama',
+] as const;
+
+export type ReferenceModel = (typeof REFERENCE_MODELS)[number];
 
 const fixture = (name: string): string => fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url));
 
-export async function loadReference(model: (typeof REFERENCE_MODELS)[number]) {
+/** A fixture's values, and its model as a policy in an engine, with the adapter where there is one. */
+export async function loadReference(model: ReferenceModel, engine: Engine) {
   const { config, weights } = await readModelFolder(fixture(model));
   const values: Reference = JSON.parse(await readFile(fixture(`${model}/reference.json`), 'utf8'));
-  const tensors = readSafetensors(await readFile(fixture(`${model}/reference.safetensors`)));
-  return { config, weights, values, tensors };
+  const tensors = Object.fromEntries(
+    Object.entries(readSafetensors(await readFile(fixture(`${model}/reference.safetensors`)))).map(([name, tensor]) => [
+      name.replace('/base_model.model.', '/'),
+      tensor,
+    ]),
+  );
+  const lora = model.includes('/lora-')
+    ? await readAdapter(config, (name) => readFile(fixture(`${model}/${name}`)))
+    : null;
+  const policy = new Policy(config, engine, {
+    paddingToken: values.padding,
+    ...(lora === null ? {} : { lora: lora.options }),
+  });
+  await policy.setWeights(weights);
+  if (lora !== null) await policy.setAdapter(lora.adapter);
+  return { config, weights, values, tensors, policy };
+}
+
+/** All of the fixture's rows as a run's tokens, [B, T]. */
+export function tokenRows(values: Reference): Value {
+  return int32(values.input_ids.flat(), [values.input_ids.length, values.input_ids[0]!.length]);
 }
 
 /** Rows as sequences whose prompts have the given lengths. */

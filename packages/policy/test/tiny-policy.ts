@@ -1,8 +1,9 @@
-import { type LlamaConfig, parameterShapes, type Weights } from '@polymode/policy';
+import { type ModelConfig, parameterShapes, type Weights } from '@polymode/policy';
 
 /** Small models for tests: grouped queries, tied or not, a head size that is not hidden / heads. */
-export function tinyConfig(overrides: Partial<LlamaConfig> = {}): LlamaConfig {
+export function tinyConfig(overrides: Partial<ModelConfig> = {}): ModelConfig {
   return {
+    family: 'llama',
     vocabSize: 23,
     hiddenSize: 24,
     intermediateSize: 40,
@@ -10,12 +11,13 @@ export function tinyConfig(overrides: Partial<LlamaConfig> = {}): LlamaConfig {
     numAttentionHeads: 4,
     numKeyValueHeads: 2,
     headDim: 8,
-    rmsNormEps: 1e-5,
-    ropeTheta: 10000,
+    normEpsilon: 1e-5,
+    rotary: { theta: 10000, scaling: null },
+    slidingWindows: Array.from({ length: overrides.numHiddenLayers ?? 2 }, () => null),
     tieWordEmbeddings: true,
     maxPositionEmbeddings: 64,
     ...overrides,
-  } as LlamaConfig;
+  } as ModelConfig;
 }
 
 /** A small linear congruential generator: tests need repeatable numbers, not good ones. */
@@ -27,7 +29,7 @@ export function numbers(seed: number): () => number {
   };
 }
 
-export function randomWeights(config: LlamaConfig, seed: number): Weights {
+export function randomWeights(config: ModelConfig, seed: number): Weights {
   const next = numbers(seed);
   return Object.fromEntries(
     Object.entries(parameterShapes(config)).map(([name, shape]) => {

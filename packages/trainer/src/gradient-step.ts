@@ -1,40 +1,20 @@
 import {
   type AdamWOptions,
   adamW,
-  add,
   compileGraph,
   type Feed,
   type Fetch,
   float32,
-  gradients,
   input,
   type Session,
   type Tensor,
   type Value,
 } from '@polymode/autodiff';
-import {
-  type PackedBatch,
-  type Policy,
-  packSequences,
-  parameterInputs,
-  parameterShapes,
-  type Sequence,
-  type TokenStatistics,
-  tokenStatistics,
-  trainingInputs,
-} from '@polymode/policy';
-
-/** A loss over completion tokens. Its inputs are made on demand, by name: one value a token, or one a step. */
-export interface TokenLoss {
-  /** Losses with one name have one graph. */
-  readonly name: string;
-  build(statistics: TokenStatistics, perToken: (name: string) => Tensor, perStep: (name: string) => Tensor): Tensor;
-}
-
-/** A completion and what the loss reads about each of its tokens: name → one value a completion token. */
-export interface TrainingSequence extends Sequence {
-  readonly perToken: Readonly<Record<string, Float32Array>>;
-}
+import { type GroupShape, type PackedGroups, type Policy, packGroups } from '@polymode/policy';
+import { trainingBytes } from './memory.js';
+import { type MicroBatch, microBatches } from './micro-batches.js';
+import type { TokenLoss, TrainingSequence } from './token-loss.js';
+import { ACCUMULATED, GRADIENT, type TrainingShape, trainingGraph } from './training-graph.js';
 
 export interface StepResult {
   readonly loss: number;
@@ -48,37 +28,48 @@ export interface StepResult {
 /** Names of the engine's variables that belong to the optimizer. */
 export const MOMENT1 = 'moment1/';
 export const MOMENT2 = 'moment2/';
-const GRADIENT = 'gradient/';
-const ACCUMULATED = 'accumulated/';
 const VALUE = 'value/';
 
 const BETA1 = 0.9;
 const BETA2 = 0.999;
 
-/** Padded tokens that one forward and backward pass may hold; a larger step is summed from several, in a fixed order. */
-const TOKENS_PER_PASS = 8192;
+export interface GradientStepOptions {
+  /** of AdamW; its decays are fixed here */
+  readonly optimizer?: Omit<AdamWOptions, 'beta1' | 'beta2'>;
+  /** Bytes that one forward and backward pass may need; a larger step is summed from several. @defaultValue 2 GiB */
+  readonly passBytes?: number;
+}
+
+const DEFAULT_PASS_BYTES = 2 * 2 ** 30;
+
+/** Bytes of logits that are there at a time. */
+const LOGIT_BYTES = 64 * 2 ** 20;
+
+/** Compiled passes that are kept; the one that was not used for longest goes first. */
+const SESSIONS_KEPT = 12;
 
 /** The gradient of a loss and the AdamW step that follows, on a policy's weights inside its engine. */
 export class GradientStep {
-  private readonly backward = new Map<string, Promise<Session>>();
+  private readonly sessions = new Map<string, Promise<Session>>();
   private optimizer: Promise<Session> | null = null;
   private readonly names: readonly string[];
+  private readonly passBytes: number;
 
-  /** @param optimizerOptions of AdamW; its decays are fixed here */
   constructor(
     private readonly policy: Policy,
-    private readonly optimizerOptions: Omit<AdamWOptions, 'beta1' | 'beta2'> = {},
+    private readonly options: GradientStepOptions = {},
   ) {
-    this.names = policy.parameterNames;
+    this.names = Object.keys(policy.trainable);
+    this.passBytes = options.passBytes ?? DEFAULT_PASS_BYTES;
   }
 
   /** Zero moments, as before the first update. */
   async resetMoments(): Promise<void> {
     const values: Record<string, Value> = {};
-    for (const [name, shape] of Object.entries(parameterShapes(this.policy.config))) {
-      const n = shape.reduce((a, b) => a * b, 1);
-      values[MOMENT1 + name] = float32(new Float32Array(n), shape);
-      values[MOMENT2 + name] = float32(new Float32Array(n), shape);
+    for (const [name, shape] of Object.entries(this.policy.trainable)) {
+      const count = shape.reduce((a, b) => a * b, 1);
+      values[MOMENT1 + name] = float32(new Float32Array(count), shape);
+      values[MOMENT2 + name] = float32(new Float32Array(count), shape);
     }
     await this.policy.engine.set(values);
   }
@@ -103,44 +94,63 @@ export class GradientStep {
     const scalars: Record<string, Value> = { temperature: float32([temperature], []) };
     for (const [name, value] of Object.entries(perStep)) scalars[name] = float32([value], []);
 
-    for (const [i, pass] of inPasses(sequences).entries()) {
-      const batch = packSequences(pass, this.policy.paddingToken);
-      const session = await this.backwardSession(loss, batch.length, i > 0);
-      const out = await session.run(
-        {
-          ...this.policy.weightFeeds(),
-          ...this.accumulated(i > 0),
-          ...tokenFeeds(batch),
-          ...flatten(pass),
-          ...scalars,
-        },
-        {
-          loss: 'return',
-          log_probabilities: 'return',
-          entropies: 'return',
-          ...Object.fromEntries(this.names.map((n): [string, Fetch] => [GRADIENT + n, { variable: GRADIENT + n }])),
-        },
-      );
+    const fits = (shape: GroupShape, groups: number): boolean =>
+      trainingBytes(this.policy, shape, groups) <= this.passBytes;
+    for (const [i, pass] of microBatches(sequences, fits).entries()) {
+      const out = await this.runPass(loss, pass, scalars, i > 0);
       result.loss += Number(out.loss!.data[0]);
-      result.logProbabilities.push(...perSequence(pass, out.log_probabilities!));
-      result.entropies.push(...perSequence(pass, out.entropies!));
+      result.logProbabilities.push(...perSequence(pass.sequences, out.log_probabilities!));
+      result.entropies.push(...perSequence(pass.sequences, out.entropies!));
     }
     return { ...result, gradientNorm: await this.applyAdamW(updateNumber, learningRate) };
   }
 
-  private accumulated(active: boolean): Record<string, Feed> {
-    if (!active) return {};
-    return Object.fromEntries(this.names.map((n) => [ACCUMULATED + n, { variable: GRADIENT + n }]));
+  private async runPass(
+    loss: TokenLoss,
+    { groups, sequences, shape }: MicroBatch,
+    scalars: Readonly<Record<string, Value>>,
+    accumulate: boolean,
+  ): Promise<Record<string, Value>> {
+    const packed = packGroups(groups, this.policy.paddingToken, shape);
+    const chunkRows = Math.max(16, Math.floor(LOGIT_BYTES / (4 * this.policy.config.vocabSize)));
+    const chunks = Math.ceil(packed.count / chunkRows);
+    const session = await this.session(loss, { ...shape, chunks, chunkRows, accumulate });
+    const accumulated = accumulate
+      ? this.names.map((n): [string, Feed] => [ACCUMULATED + n, { variable: GRADIENT + n }])
+      : [];
+    return session.run(
+      {
+        ...this.policy.weightFeeds(),
+        ...Object.fromEntries(accumulated),
+        ...tokenFeeds(packed),
+        ...flatten(sequences),
+        ...scalars,
+      },
+      {
+        loss: 'return',
+        log_probabilities: 'return',
+        entropies: 'return',
+        ...Object.fromEntries(this.names.map((n): [string, Fetch] => [GRADIENT + n, { variable: GRADIENT + n }])),
+      },
+    );
   }
 
-  private backwardSession(loss: TokenLoss, length: number, accumulate: boolean): Promise<Session> {
-    const key = `${loss.name} ${length} ${accumulate}`;
-    let session = this.backward.get(key);
-    if (session === undefined) {
-      const outputs = backwardGraph(this.policy, loss, length, accumulate);
-      const kept = this.names.map((n) => GRADIENT + n);
-      session = this.policy.engine.compile(compileGraph(outputs, this.policy.engine.profile), kept);
-      this.backward.set(key, session);
+  private async session(loss: TokenLoss, shape: TrainingShape): Promise<Session> {
+    const { promptLength, completionLength, groupSize, chunks, accumulate } = shape;
+    const key = [loss.name, promptLength, completionLength, groupSize, chunks, accumulate].join();
+    const known = this.sessions.get(key);
+    this.sessions.delete(key); // and set again: the last one in the map is the one used last
+    const session =
+      known ??
+      this.policy.engine.compile(
+        compileGraph(trainingGraph(this.policy, loss, shape), this.policy.engine.profile),
+        this.names.map((n) => GRADIENT + n),
+      );
+    this.sessions.set(key, session);
+    if (this.sessions.size > SESSIONS_KEPT) {
+      const [oldest, stale] = this.sessions.entries().next().value!;
+      this.sessions.delete(oldest);
+      await (await stale).release();
     }
     return session;
   }
@@ -170,7 +180,7 @@ export class GradientStep {
   }
 
   private compileOptimizer(): Promise<Session> {
-    const parameters = Object.entries(parameterShapes(this.policy.config)).map(([name, shape]) => ({
+    const parameters = Object.entries(this.policy.trainable).map(([name, shape]) => ({
       name,
       value: input(VALUE + name, 'float32', shape),
       gradient: input(GRADIENT + name, 'float32', shape),
@@ -179,7 +189,7 @@ export class GradientStep {
     }));
     const scalar = (name: string): Tensor => input(name, 'float32', []);
     const update = adamW(parameters, scalar('learning_rate'), scalar('correction1'), scalar('correction2'), {
-      ...this.optimizerOptions,
+      ...this.options.optimizer,
       beta1: BETA1,
       beta2: BETA2,
     });
@@ -195,50 +205,8 @@ export class GradientStep {
   }
 }
 
-/** Loss, per-token figures and the gradient of every parameter (plus what was accumulated before). */
-function backwardGraph(policy: Policy, loss: TokenLoss, length: number, accumulate: boolean): Record<string, Tensor> {
-  const parameters = parameterInputs(policy.config);
-  const { tokens, positions, at, targets, temperature } = trainingInputs(length);
-  const statistics = tokenStatistics(policy.config, parameters, tokens, positions, at, targets, temperature);
-  const value = loss.build(
-    statistics,
-    (name) => input(name, 'float32', ['M']),
-    (name) => input(name, 'float32', []),
-  );
-  const flowing = gradients(value, Object.values(parameters));
-  const outputs: Record<string, Tensor> = {
-    loss: value,
-    log_probabilities: statistics.logProbabilities,
-    entropies: statistics.entropies,
-  };
-  for (const [i, name] of Object.keys(parameters).entries()) {
-    const gradient = flowing[i]!;
-    outputs[GRADIENT + name] = accumulate
-      ? add(input(ACCUMULATED + name, 'float32', gradient.shape), gradient)
-      : gradient;
-  }
-  return outputs;
-}
-
-function inPasses(sequences: readonly TrainingSequence[]): TrainingSequence[][] {
-  const passes: TrainingSequence[][] = [];
-  let longest = 0;
-  for (const sequence of sequences) {
-    const length = sequence.prompt.length + sequence.completion.length;
-    const current = passes[passes.length - 1];
-    if (current !== undefined && (current.length + 1) * Math.max(longest, length) <= TOKENS_PER_PASS) {
-      current.push(sequence);
-      longest = Math.max(longest, length);
-    } else {
-      passes.push([sequence]);
-      longest = length;
-    }
-  }
-  return passes;
-}
-
-function tokenFeeds({ tokens, positions, at, targets }: PackedBatch): Record<string, Value> {
-  return { tokens, positions, at, targets };
+function tokenFeeds({ tokens, positions, lengths, at, targets }: PackedGroups): Record<string, Value> {
+  return { tokens, positions, lengths, at, targets };
 }
 
 /** Each per-token series of the sequences, one after the other: [M]. */

@@ -1,6 +1,7 @@
 import { clippedSurrogate } from '@polymode/objectives';
 import type { Sequence } from '@polymode/policy';
-import type { GradientStep, TokenLoss } from './gradient-step.js';
+import type { GradientStep } from './gradient-step.js';
+import type { TokenLoss } from './token-loss.js';
 
 /** A completion of a group with spread, ready for the gradient. */
 export interface RewardedSequence extends Sequence {
@@ -30,7 +31,7 @@ export interface UpdateReport {
   readonly tokens: number;
 }
 
-const surrogateLoss = (withReference: boolean): TokenLoss => ({
+export const surrogateLoss = (withReference: boolean): TokenLoss => ({
   name: withReference ? 'surrogate with reference' : 'surrogate',
   build: ({ logProbabilities }, perToken, perStep) =>
     clippedSurrogate(

@@ -104,12 +104,15 @@ class ReinforcementTrainer implements Trainer {
     private readonly train: readonly Prompt[],
     private readonly validation: readonly Prompt[],
   ) {
-    this.policy = new Policy(model.config, engine, POLICY_PREFIX, tokenizer.paddingToken);
+    this.policy = new Policy(model.config, engine, {
+      prefix: POLICY_PREFIX,
+      paddingToken: tokenizer.paddingToken,
+    });
     this.reference =
       options.hyperparameters.kl_coefficient > 0
-        ? new Policy(model.config, engine, REFERENCE_PREFIX, tokenizer.paddingToken)
+        ? new Policy(model.config, engine, { prefix: REFERENCE_PREFIX, paddingToken: tokenizer.paddingToken })
         : null;
-    this.gradientStep = new GradientStep(this.policy, { epsilon: ADAM_EPSILON });
+    this.gradientStep = new GradientStep(this.policy, { optimizer: { epsilon: ADAM_EPSILON } });
   }
 
   get step(): number {
@@ -144,7 +147,7 @@ class ReinforcementTrainer implements Trainer {
     await this.policy.setWeights(weights);
     await this.engine.set(
       Object.fromEntries(
-        momentNames(this.policy.parameterNames).map((name): [string, Value] => {
+        momentNames(Object.keys(this.policy.trainable)).map((name): [string, Value] => {
           const moment = moments[name];
           if (moment === undefined) throw new TrainerInputError('invalid_snapshot', null, `the snapshot lacks ${name}`);
           return [name, float32(moment.data, moment.shape)];
@@ -311,7 +314,7 @@ class ReinforcementTrainer implements Trainer {
 
   async snapshot(): Promise<SnapshotFile[]> {
     const weights = await this.policy.weights();
-    const names = momentNames(this.policy.parameterNames);
+    const names = momentNames(Object.keys(this.policy.trainable));
     const moments = (await this.engine.get(names)) as Weights;
     return snapshotFiles(
       this.model,

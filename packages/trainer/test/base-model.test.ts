@@ -30,7 +30,7 @@ describe('the base model that ships', () => {
   it('answers both tasks in their format, right and wrong alike', async () => {
     const [{ config, weights }, tokenizer] = [await readModelFolder(shipped), await loadTokenizer(shipped)];
     const engine = new Engine({ threads: 2 });
-    const policy = new Policy(config, engine, '', tokenizer.paddingToken);
+    const policy = new Policy(config, engine, { paddingToken: tokenizer.paddingToken });
     await policy.setWeights(weights);
     for (const [task, rows] of [
       [tasks['hypospace/voxel'], tasks['hypospace/voxel'].generate({ blocks: 3, count: 20, seed: 2601 })],

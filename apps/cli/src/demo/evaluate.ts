@@ -28,7 +28,7 @@ export async function evaluateCheckpoint(
   const [model, tokenizer] = [await readModelFolder(modelDir), await loadTokenizer(modelDir)];
   const engine = new Engine({ threads: 2 });
   try {
-    const policy = new Policy(model.config, engine, '', tokenizer.paddingToken);
+    const policy = new Policy(model.config, engine, { paddingToken: tokenizer.paddingToken });
     await policy.setWeights(model.weights);
     const admissible = rows.map((row) => task.admissibleSet(row));
     const samples = SAMPLES_PER_ANSWER * admissible[0]!.length;

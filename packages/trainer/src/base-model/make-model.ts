@@ -14,12 +14,13 @@ import {
   normals,
   Policy,
   parameterShapes,
-  parseLlamaConfig,
+  parseModelConfig,
   uniforms,
   type Weights,
   writeSafetensors,
 } from '@polymode/policy';
-import { GradientStep, type TokenLoss, type TrainingSequence } from '../gradient-step.js';
+import { GradientStep } from '../gradient-step.js';
+import type { TokenLoss, TrainingSequence } from '../token-loss.js';
 import { booleanExample, type Example, voxelExample } from './corpus.js';
 import { SHIPPED_MODEL } from './shipped-model.js';
 
@@ -70,9 +71,9 @@ const configJson = {
   eos_token_id: tokenizer.stopTokens[0],
   torch_dtype: 'float32',
 };
-const config = parseLlamaConfig(configJson);
+const config = parseModelConfig(configJson);
 const engine = new Engine({ threads: Number(values.threads) });
-const policy = new Policy(config, engine, 'policy/', tokenizer.paddingToken);
+const policy = new Policy(config, engine, { prefix: 'policy/', paddingToken: tokenizer.paddingToken });
 const gradientStep = new GradientStep(policy);
 await policy.setWeights(initialWeights());
 await gradientStep.resetMoments();

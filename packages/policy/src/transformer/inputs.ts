@@ -1,0 +1,46 @@
+import { input, type Tensor } from '@polymode/autodiff';
+import type { ModelConfig } from '../config.js';
+import { parameterShapes } from '../families/index.js';
+import type { GroupShape } from './attention.js';
+import type { ParameterTensors } from './parameters.js';
+
+/** Graph inputs for every parameter, named `prefix` + parameter name. */
+export function parameterInputs(config: ModelConfig, prefix = ''): ParameterTensors {
+  return Object.fromEntries(
+    Object.entries(parameterShapes(config)).map(([name, shape]) => [name, input(prefix + name, 'float32', shape)]),
+  );
+}
+
+/** A `PackedBatch` of rows of one fixed length as graph inputs, and the temperature, a float32 scalar. */
+export function sequenceInputs(
+  length: number,
+): Record<'tokens' | 'positions' | 'at' | 'targets' | 'temperature', Tensor> {
+  return {
+    tokens: input('tokens', 'int32', ['B', length]),
+    positions: input('positions', 'int32', ['B', length]),
+    ...chosenTokens(),
+  };
+}
+
+/** `PackedGroups` of one fixed shape as graph inputs, and the temperature, a float32 scalar. */
+export function groupInputs({
+  promptLength,
+  completionLength,
+  groupSize,
+}: GroupShape): Record<'tokens' | 'positions' | 'lengths' | 'at' | 'targets' | 'temperature', Tensor> {
+  const time = promptLength + groupSize * completionLength;
+  return {
+    tokens: input('tokens', 'int32', ['N', time]),
+    positions: input('positions', 'int32', ['N', time]),
+    lengths: input('lengths', 'int32', ['N']),
+    ...chosenTokens(),
+  };
+}
+
+function chosenTokens(): Record<'at' | 'targets' | 'temperature', Tensor> {
+  return {
+    at: input('at', 'int32', ['M']),
+    targets: input('targets', 'int32', ['M']),
+    temperature: input('temperature', 'float32', []),
+  };
+}

@@ -1,0 +1,106 @@
+import {
+  add,
+  backward,
+  concat,
+  gatherRows,
+  input,
+  mul,
+  reshape,
+  scalar,
+  slice,
+  stopGradient,
+  type Tensor,
+} from '@polymode/autodiff';
+import { type GroupShape, groupHidden, groupInputs, type Policy, tokenStatistics } from '@polymode/policy';
+import type { TokenLoss } from './token-loss.js';
+
+/** Names of a training graph's tensors that are gradients: the outputs, and what earlier passes summed up to. */
+export const GRADIENT = 'gradient/';
+export const ACCUMULATED = 'accumulated/';
+
+export interface TrainingShape extends GroupShape {
+  /** k ≥ 1: how many parts the completion tokens meet the vocabulary in */
+  readonly chunks: number;
+  /** tokens of each part; the last has what is left */
+  readonly chunkRows: number;
+  /** whether gradients of earlier passes are added */
+  readonly accumulate: boolean;
+}
+
+/**
+ * A loss over the completion tokens of groups, and its gradient by everything that the policy trains.
+ *
+ * The vocabulary's logits are the largest thing in such a graph, so they are never there whole: k chunks of tokens, one
+ * after the other, each go forward to the loss and back to their hidden states before the next begins. The rest of the
+ * model is then differentiated from the hidden states.
+ *
+ * Inputs: those of `groupInputs`, the policy's parameters, the loss's own: [M] a token, scalars a step.
+ * Outputs: `loss`; `log_probabilities` and `entropies` [M]; GRADIENT + name of each trained parameter.
+ */
+export function trainingGraph(policy: Policy, loss: TokenLoss, shape: TrainingShape): Record<string, Tensor> {
+  const { config } = policy;
+  const parameters = policy.parameterInputs();
+  const { tokens, positions, lengths, at, targets, temperature } = groupInputs(shape);
+  const names = Object.keys(policy.trainable);
+  const trained = names.map((name) => parameters[name]!);
+  const once = memo((name) => input(name, 'float32', ['M']));
+  const perStep = memo((name) => input(name, 'float32', []));
+
+  const hidden = groupHidden(config, parameters, tokens, positions, lengths, shape);
+  const chosen = gatherRows(hidden, at); // [M, d]
+  const parts = { losses: [] as Tensor[], logProbabilities: [] as Tensor[], entropies: [] as Tensor[] };
+  const hiddenGradients: Tensor[] = [];
+  let total: (Tensor | null)[] = names.map(() => null);
+  for (let i = 0; i < shape.chunks; i++) {
+    // From here backwards nothing flows but what is handed on below.
+    let rows = stopGradient(chunkOf(chosen, shape, i));
+    // A chunk waits for the one before it, or the runtime would hold the logits of several at once.
+    const before = hiddenGradients[i - 1];
+    if (before !== undefined) rows = add(rows, mul(slice(slice(before, 0, 0, 1), 1, 0, 1), 0));
+    const statistics = tokenStatistics(config, parameters, rows, chunkOf(targets, shape, i), temperature);
+    const value = loss.build(statistics, (name) => chunkOf(once(name), shape, i), perStep);
+    const [toHidden, ...toParameters] = backward([{ output: value, gradient: scalar(1) }], [rows, ...trained]);
+    hiddenGradients.push(toHidden!);
+    total = total.map((g, k) => sumOf(g, toParameters[k]!));
+    parts.losses.push(value);
+    parts.logProbabilities.push(statistics.logProbabilities);
+    parts.entropies.push(statistics.entropies);
+  }
+  const toChosen = shape.chunks === 1 ? hiddenGradients[0]! : reshape(concat(hiddenGradients, 0), chosen.shape);
+  const body = backward([{ output: chosen, gradient: toChosen }], trained);
+  total = total.map((g, k) => sumOf(g, body[k]!));
+
+  const joined = (x: readonly Tensor[]): Tensor => (x.length === 1 ? x[0]! : concat(x, 0));
+  const outputs: Record<string, Tensor> = {
+    loss: parts.losses.reduce((a, b) => add(a, b)),
+    log_probabilities: joined(parts.logProbabilities),
+    entropies: joined(parts.entropies),
+  };
+  for (const [k, name] of names.entries()) {
+    const gradient = total[k];
+    if (gradient === null || gradient === undefined) throw new Error(`no gradient reaches ${name}`);
+    outputs[GRADIENT + name] = shape.accumulate
+      ? add(input(ACCUMULATED + name, 'float32', gradient.shape), gradient)
+      : gradient;
+  }
+  return outputs;
+}
+
+/** The i-th part along the first axis. */
+function chunkOf(x: Tensor, { chunks, chunkRows }: TrainingShape, i: number): Tensor {
+  if (chunks === 1) return x;
+  return slice(x, 0, i * chunkRows, i === chunks - 1 ? Number.POSITIVE_INFINITY : (i + 1) * chunkRows);
+}
+
+function sumOf(a: Tensor | null, b: Tensor | null): Tensor | null {
+  return a === null ? b : b === null ? a : add(a, b);
+}
+
+function memo(make: (name: string) => Tensor): (name: string) => Tensor {
+  const made = new Map<string, Tensor>();
+  return (name) => {
+    const tensor = made.get(name) ?? make(name);
+    made.set(name, tensor);
+    return tensor;
+  };
+}

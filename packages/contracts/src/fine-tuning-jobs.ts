@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CheckpointFormat, GgufType, RequestedCheckpointFormats } from './checkpoint-formats.js';
 import { GraderDefinition } from './graders.js';
 import { ReinforcementHyperparameters, ResolvedHyperparameters } from './hyperparameters.js';
 import { listOf, pageQuery } from './pagination.js';
@@ -12,6 +13,10 @@ export type Metadata = z.infer<typeof Metadata>;
 export const ReinforcementMethod = z.strictObject({
   grader: GraderDefinition,
   hyperparameters: ReinforcementHyperparameters.nullish(),
+  /** What checkpoints are written as. */
+  checkpoint_formats: RequestedCheckpointFormats.nullish(),
+  /** F16 when left out. */
+  gguf_type: GgufType.nullish(),
   response_format: z.null({ error: "'response_format' is not supported yet. Leave it out." }).optional(),
 });
 
@@ -64,6 +69,8 @@ export const ResolvedMethod = z.object({
   reinforcement: z.object({
     grader: GraderDefinition,
     hyperparameters: ResolvedHyperparameters,
+    checkpoint_formats: z.array(CheckpointFormat).default(['merged']),
+    gguf_type: GgufType.default('F16'),
     response_format: z.null(),
   }),
 });
@@ -87,7 +94,7 @@ export const FineTuningJob = z.object({
   result_files: z.array(z.string()),
   /** null while it runs. */
   trained_tokens: z.int().nullable(),
-  hyperparameters: ResolvedHyperparameters.pick({ n_epochs: true, batch_size: true, learning_rate_multiplier: true }),
+  hyperparameters: z.object({ n_epochs: z.int(), batch_size: z.int(), learning_rate_multiplier: z.number() }),
   seed: z.int(),
   error: JobError.nullable(),
   integrations: z.array(z.never()),

@@ -1,4 +1,5 @@
 /** Request and response schemas of Polymode's API, shared by its server and its clients. Depends on zod alone. */
+export * from './checkpoint-formats.js';
 export * from './errors.js';
 export * from './files.js';
 export * from './fine-tuning-jobs.js';

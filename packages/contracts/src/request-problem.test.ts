@@ -42,6 +42,17 @@ describe('requestProblem', () => {
     ['batch_size', null, 'invalid_type', "a number or 'auto', but got null"],
     ['algorithm', 'ppo', 'invalid_value', "'ips-grpo', 'grpo'"],
     ['reasoning_effort', 'huge', 'invalid_value', "'default', 'low'"],
+    ['trainable', 'some', 'invalid_value', "'lora', 'full'"],
+    ['lr_schedule', 'step', 'invalid_value', "'constant', 'linear', 'cosine'"],
+    ['warmup_steps', -1, 'integer_below_min_value', '>= 0'],
+    ['top_k', 1.5, 'invalid_type', "an integer or 'auto', but got 1.5"],
+    ['min_p', 1, 'integer_above_max_value', '< 1'],
+    ['repetition_penalty', 0, 'integer_below_min_value', '> 0'],
+    ['presence_penalty', -2.5, 'decimal_below_min_value', '>= -2'],
+    ['stop', 'END', 'invalid_value', "Expected 'auto' or an array of up to 4 strings"],
+    ['stop', ['a', 'b', 'c', 'd', 'e'], 'invalid_value', 'at most 4 strings'],
+    ['memory_budget_mb', 10, 'integer_below_min_value', '>= 64'],
+    ['memory_budget_mb', 'much', 'invalid_type', "a number or 'auto', but got a string"],
     ['grup_size', 4, 'unknown_parameter', "'method.reinforcement.hyperparameters.grup_size'"],
   ])('names hyperparameter %s = %j', (name, value, code, says) => {
     const problem = problemOf(job({}, { [name]: value }));
@@ -57,6 +68,45 @@ describe('requestProblem', () => {
     [3, 'ips', 'invalid_type'],
   ])('names what is wrong inside ips: %j', (ips, name, code) => {
     expect(problemOf(job({}, { ips }))).toMatchObject({ param: at(name), code });
+  });
+
+  it.each([
+    [{ lora: { rank: 513 } }, 'lora.rank', 'integer_above_max_value'],
+    [{ lora: { alpha: 0 } }, 'lora.alpha', 'integer_below_min_value'],
+    [{ lora: { rslora: 1 } }, 'lora.rslora', 'invalid_type'],
+    [{ lora: { dropout: 0.1 } }, 'lora.dropout', 'unknown_parameter'],
+    [{ lora: { target_modules: 'q_proj' } }, 'lora.target_modules', 'invalid_value'],
+    [{ lora: { target_modules: [] } }, 'lora.target_modules', 'invalid_value'],
+    [{ lora: { target_modules: ['q_proj', 'q_proj'] } }, 'lora.target_modules', 'invalid_value'],
+    [{ lora: { target_modules: ['q_proj', 3] } }, 'lora.target_modules[1]', 'invalid_type'],
+    [{ optimizer: { beta1: 1 } }, 'optimizer.beta1', 'integer_above_max_value'],
+    [{ optimizer: { weight_decay: -0.1 } }, 'optimizer.weight_decay', 'decimal_below_min_value'],
+    [{ optimizer: { max_grad_norm: 0 } }, 'optimizer.max_grad_norm', 'integer_below_min_value'],
+    [{ optimizer: { lr: 1 } }, 'optimizer.lr', 'unknown_parameter'],
+    [{ stop: ['END', ''] }, 'stop[1]', 'string_below_min_length'],
+  ])('names what is wrong inside %j', (hyperparameters, name, code) => {
+    const problem = problemOf(job({}, hyperparameters));
+    expect(problem).toMatchObject({ param: at(name), code });
+    expect(problem.message).toContain(at(name));
+  });
+
+  it('says that target modules may be all-linear', () => {
+    expect(problemOf(job({}, { lora: { target_modules: 3 } })).message).toContain(
+      "Expected 'all-linear', 'auto' or an",
+    );
+  });
+
+  it.each([
+    [{ checkpoint_formats: ['merged', 'pickle'] }, 'checkpoint_formats[1]', "'adapter', 'merged', 'onnx', 'gguf'"],
+    [{ checkpoint_formats: [] }, 'checkpoint_formats', 'at least one'],
+    [{ checkpoint_formats: ['onnx', 'onnx'] }, 'checkpoint_formats', 'each checkpoint format once'],
+    [{ checkpoint_formats: 'merged' }, 'checkpoint_formats', "Expected 'auto' or an array"],
+    [{ gguf_type: 'Q4_K' }, 'gguf_type', "'F16', 'Q8_0'"],
+  ])('names what is wrong with checkpoint settings: %j', (change, name, says) => {
+    const { grader } = job().method.reinforcement;
+    const problem = problemOf(job({ method: { type: 'reinforcement', reinforcement: { grader, ...change } } }));
+    expect(problem).toMatchObject({ param: `method.reinforcement.${name}`, code: 'invalid_value' });
+    expect(problem.message).toContain(says);
   });
 
   it.each([

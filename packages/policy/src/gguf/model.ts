@@ -60,7 +60,7 @@ export async function readGgufModel(path: string, accept?: (config: Config) => v
   }
 }
 
-/** Values of a model's weights, from the header alone; embeddings that serve twice count once. */
+/** How many values the weights have, from the header alone. */
 export async function ggufParameterCount(path: string): Promise<number> {
   const file = await GgufFile.open(path);
   await file.close();

@@ -1,9 +1,12 @@
 import { randomInt } from 'node:crypto';
 import {
+  type CheckpointFormat,
+  CheckpointFormatError,
   CreateJobRequest,
   HyperparameterError,
   type ResolvedHyperparameters,
   type ResolvedMethod,
+  resolveCheckpointFormats,
   resolveHyperparameters,
 } from '@polymode/contracts';
 import { createJob, type Database, type FileRecord, getFile, type JobRecord, type NewEvent } from '@polymode/db';
@@ -36,10 +39,19 @@ export async function createFineTuningJob(deps: ApiDependencies, body: unknown):
   const training = await checkReinforcementFile(deps.storage, trainingFile, 'training_file', grader);
   const validation =
     validationFile && (await checkReinforcementFile(deps.storage, validationFile, 'validation_file', grader));
-  const hyperparameters = resolved(reinforcement.hyperparameters ?? {}, training.rows);
+  const hyperparameters = resolved(reinforcement.hyperparameters ?? {}, {
+    trainingRows: training.rows,
+    modelParameters: await deps.parameterCount(request.model),
+  });
   const method: ResolvedMethod = {
     type: 'reinforcement',
-    reinforcement: { grader: { ...grader.config }, hyperparameters, response_format: null },
+    reinforcement: {
+      grader: { ...grader.config },
+      hyperparameters,
+      checkpoint_formats: checkpointFormats(reinforcement.checkpoint_formats, hyperparameters.trainable),
+      gguf_type: reinforcement.gguf_type ?? 'F16',
+      response_format: null,
+    },
   };
 
   const id = newId('ftjob-');
@@ -86,15 +98,21 @@ async function fineTuneFile(db: Database, id: string, role: FileRole): Promise<F
   return file;
 }
 
-function resolved(
-  requested: Parameters<typeof resolveHyperparameters>[0],
-  trainingRows: number,
-): ResolvedHyperparameters {
+function resolved(...[requested, context]: Parameters<typeof resolveHyperparameters>): ResolvedHyperparameters {
   try {
-    return resolveHyperparameters(requested, { trainingRows });
+    return resolveHyperparameters(requested, context);
   } catch (error) {
     if (!(error instanceof HyperparameterError)) throw error;
     throw badRequest(error.message, `${METHOD}.hyperparameters.${error.param}`, 'invalid_hyperparameter');
+  }
+}
+
+function checkpointFormats(...request: Parameters<typeof resolveCheckpointFormats>): CheckpointFormat[] {
+  try {
+    return resolveCheckpointFormats(...request);
+  } catch (error) {
+    if (!(error instanceof CheckpointFormatError)) throw error;
+    throw badRequest(error.message, `${METHOD}.checkpoint_formats`, 'invalid_value');
   }
 }
 

@@ -18,6 +18,8 @@ export interface ApiDependencies {
   logger: Logger;
   /** Base models as they are now. */
   listBaseModels(): BaseModel[];
+  /** How many parameters a base model has; undefined when its files do not tell. */
+  parameterCount(model: string): Promise<number | undefined>;
   /** `organization_id` of jobs, and part of the names of their models. */
   organizationId: string;
   /** Largest file that can be uploaded. @defaultValue 512 MiB */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { connectDatabase, disconnectDatabase, ensureFirstKey } from '@polymode/db';
-import { listBaseModels } from '@polymode/policy/registry';
+import { findBaseModel, listBaseModels, parameterCount } from '@polymode/policy/registry';
 import { openQueue } from '@polymode/queue';
 import { openStorage } from '@polymode/storage';
 import { createLogger, type Logger } from '@polymode/telemetry';
@@ -41,6 +41,11 @@ export async function startServer(
       queue,
       logger,
       listBaseModels: () => listBaseModels(config.modelDirs),
+      parameterCount: async (id) => {
+        const model = findBaseModel(id, config.modelDirs);
+        // A damaged file fails the job, with what is wrong with it; it is no reason to refuse the request.
+        return model && (await parameterCount(model).catch(() => undefined));
+      },
       organizationId: config.organizationId,
       maxUploadBytes: config.maxUploadBytes,
     });

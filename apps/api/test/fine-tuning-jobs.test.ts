@@ -1,7 +1,16 @@
 import { appendEvents, listRunnableJobIds, succeedJob } from '@polymode/db';
 import { BadRequestError, NotFoundError, toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { jobBody, leaveCheckpoint, refusal, startTestApi, type TestApi, uploadRows, voxelRow } from './harness.js';
+import {
+  jobBody,
+  leaveCheckpoint,
+  refusal,
+  startTestApi,
+  type TestApi,
+  uploadRows,
+  voxelGrader,
+  voxelRow,
+} from './harness.js';
 
 let api: TestApi;
 let training: string;
@@ -73,6 +82,44 @@ describe('creating a job', () => {
       `Created fine-tuning job: ${job.id}`,
     ]);
     expect(data[1]).toMatchObject({ level: 'warn', type: 'message', object: 'fine_tuning.job.event', data: null });
+  });
+
+  it('decides by the size of the model what learns and what checkpoints hold', async () => {
+    const reinforcement = async (...request: Parameters<typeof create>) =>
+      (await create(...request)).method?.reinforcement;
+    expect(await reinforcement()).toMatchObject({
+      hyperparameters: { trainable: 'full' },
+      checkpoint_formats: ['merged'],
+      gguf_type: 'F16',
+    });
+    expect(await reinforcement({ model: 'Qwen/Qwen3-0.6B' }, { lora: { rank: 8 } })).toMatchObject({
+      hyperparameters: { trainable: 'lora', lora: { rank: 8, alpha: 16, target_modules: 'all-linear' } },
+      checkpoint_formats: ['adapter', 'merged'],
+    });
+  });
+
+  it('writes the checkpoint formats that are asked for, and refuses an adapter where there is none', async () => {
+    const asking = (checkpoint_formats: string[], trainable: string) =>
+      create({
+        method: {
+          type: 'reinforcement',
+          reinforcement: {
+            grader: voxelGrader,
+            hyperparameters: { trainable },
+            checkpoint_formats,
+            gguf_type: 'Q8_0',
+          },
+        },
+      });
+    expect((await asking(['adapter', 'gguf'], 'lora')).method?.reinforcement).toMatchObject({
+      checkpoint_formats: ['adapter', 'gguf'],
+      gguf_type: 'Q8_0',
+    });
+    expect(await refusal(asking(['adapter'], 'full'))).toMatchObject({
+      status: 400,
+      param: 'method.reinforcement.checkpoint_formats',
+      message: expect.stringContaining("trainable to 'lora'"),
+    });
   });
 
   const inHyperparameters = (name: string) => `method.reinforcement.hyperparameters.${name}`;
@@ -161,6 +208,7 @@ describe('creating a job', () => {
       queue: { enqueue },
       logger: createLogger({ name: 'api', level: 'silent' }),
       listBaseModels: () => [{ id: 'polymode-tiny', createdAt: 0 }],
+      parameterCount: async () => undefined,
       organizationId: 'acme',
     });
     const response = await app.inject({

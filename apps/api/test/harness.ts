@@ -55,6 +55,7 @@ export async function startTestApi(overrides: Partial<ApiDependencies> = {}): Pr
       { id: 'polymode-tiny', createdAt: 1_700_000_000 },
       { id: 'Qwen/Qwen3-0.6B', createdAt: 1_700_000_000 },
     ],
+    parameterCount: async (model) => (model === 'polymode-tiny' ? 1_000_000 : undefined),
     organizationId: 'acme',
     maxUploadBytes: 1024 * 1024,
     ...overrides,

@@ -181,6 +181,7 @@ describe('the server process', () => {
       queue: { enqueue: async () => true },
       logger: createLogger({ name: 'api', level: 'silent' }),
       listBaseModels: () => [],
+      parameterCount: async () => undefined,
       organizationId: 'acme',
     });
     expect((await app.inject('/healthz')).statusCode).toBe(200);

@@ -1,8 +1,9 @@
 import { text } from 'node:stream/consumers';
+import { ResolvedHyperparameters } from '@polymode/contracts';
 import { type Database, getFile, type JobRecord } from '@polymode/db';
 import { findBaseModel } from '@polymode/policy/registry';
 import type { Storage } from '@polymode/storage';
-import { type TrainerHyperparameters, TrainerInputError, type TrainerOptions, type TrainRow } from '@polymode/trainer';
+import { TrainerInputError, type TrainerOptions, type TrainRow } from '@polymode/trainer';
 import { compileGrader } from '@polymode/verifiers';
 
 /**
@@ -27,7 +28,7 @@ export async function readJobInput(
     validationRows:
       job.validationFileId === null ? [] : await readRows(db, storage, job.validationFileId, 'validation_file'),
     grader: compileGrader(grader),
-    hyperparameters: job.hyperparameters as unknown as TrainerHyperparameters,
+    hyperparameters: ResolvedHyperparameters.parse(job.hyperparameters),
     seed: job.seed,
   };
 }

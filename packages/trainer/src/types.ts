@@ -1,5 +1,6 @@
 import type { ExecutionProvider } from '@polymode/autodiff';
 import type { Grader } from '@polymode/verifiers';
+import type { Schedule } from './schedule.js';
 
 /** One line of a reinforcement training file: the conversation, and whatever else graders read as `item`. */
 export interface TrainRow {
@@ -8,18 +9,40 @@ export interface TrainRow {
 }
 
 /** Resolved settings of a job; names are those of the API's `method.reinforcement.hyperparameters`. */
-export interface TrainerHyperparameters {
+export interface TrainerHyperparameters extends Schedule {
   readonly algorithm: 'ips-grpo' | 'grpo';
   /** prompts a step */
   readonly batch_size: number;
   /** G, completions a prompt */
   readonly group_size: number;
-  /** optimizer steps in all; the data is cycled */
-  readonly max_steps: number;
-  /** η of AdamW; constant after a linear rise over the first 20 updates, or a tenth of the job where that is less */
+  /** what learns: an adapter beside the model's own weights, or those */
+  readonly trainable: 'lora' | 'full';
+  /** read with `trainable: 'lora'` only */
+  readonly lora: {
+    readonly rank: number;
+    readonly alpha: number;
+    readonly rslora: boolean;
+    readonly target_modules: 'all-linear' | readonly string[];
+  };
+  /** η of AdamW at its highest */
   readonly learning_rate: number;
+  readonly optimizer: {
+    /** decoupled; norms and biases are spared */
+    readonly weight_decay: number;
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly epsilon: number;
+    /** gradients are scaled down to this norm */
+    readonly max_grad_norm: number;
+  };
   readonly temperature: number;
+  readonly top_k: number;
   readonly top_p: number;
+  readonly min_p: number;
+  readonly repetition_penalty: number;
+  readonly presence_penalty: number;
+  /** texts that end a completion */
+  readonly stop: readonly string[];
   readonly max_completion_tokens: number;
   /** β of the penalty for leaving the base model; 0 keeps no reference */
   readonly kl_coefficient: number;
@@ -29,6 +52,8 @@ export interface TrainerHyperparameters {
   readonly eval_interval: number;
   /** completions a validation row */
   readonly eval_samples: number;
+  /** MiB that training may take; null for as much as there is */
+  readonly memory_budget_mb: number | null;
 }
 
 export interface TrainerOptions {

@@ -1,4 +1,4 @@
-import { add, div, minimum, mul, sqrt, sub } from './ops/elementwise.js';
+import { add, div, minimum, mul, type Operand, sqrt, sub } from './ops/elementwise.js';
 import { sum } from './ops/reduce.js';
 import { scalar, type Tensor } from './tensor.js';
 
@@ -15,6 +15,46 @@ export interface AdamWOptions {
   readonly maxGradientNorm?: number;
 }
 
+/** One parameter's tensors, all of one shape. */
+export interface AdamWTensors {
+  readonly value: Tensor;
+  readonly gradient: Tensor;
+  readonly moment1: Tensor;
+  readonly moment2: Tensor;
+}
+
+/** What one step has the same for all elements of a parameter; float32 scalars. */
+export interface AdamWCoefficients {
+  /** s, by which gradients are scaled down to the largest allowed norm */
+  readonly scale: Operand;
+  /** d = 1 − ηλ, or 1 for parameters that do not decay */
+  readonly decay: Operand;
+  /** k = η √(1−β₂ᵗ) / (1−β₁ᵗ) */
+  readonly rate: Operand;
+  /** e = ε √(1−β₂ᵗ) */
+  readonly epsilon: Operand;
+}
+
+/**
+ * One AdamW step (arXiv:1711.05101v3, Algorithm 2) after clipping by global norm (arXiv:1211.5063v2) for one parameter:
+ *
+ *     m ← β₁m + (1−β₁)sg;  v ← β₂v + (1−β₂)(sg)²;  θ ← dθ − k · m / (√v + e)
+ *
+ * which with d, k and e as above is θ ← θ(1 − ηλ) − η · (m / (1−β₁ᵗ)) / (√(v / (1−β₂ᵗ)) + ε).
+ */
+export function adamWStep(
+  { value, gradient, moment1, moment2 }: AdamWTensors,
+  { scale, decay, rate, epsilon }: AdamWCoefficients,
+  beta1: number,
+  beta2: number,
+): { value: Tensor; moment1: Tensor; moment2: Tensor } {
+  const g = mul(gradient, scale);
+  const m = add(mul(moment1, beta1), mul(g, 1 - beta1));
+  const v = add(mul(moment2, beta2), mul(mul(g, g), 1 - beta2));
+  const direction = div(m, add(sqrt(v), epsilon));
+  return { value: sub(mul(value, decay), mul(direction, rate)), moment1: m, moment2: v };
+}
+
 export interface AdamWUpdate {
   /** new value, first moment and second moment of each parameter, in order */
   readonly parameters: readonly { value: Tensor; moment1: Tensor; moment2: Tensor }[];
@@ -23,37 +63,32 @@ export interface AdamWUpdate {
 }
 
 /**
- * One AdamW step (arXiv:1711.05101v3, Algorithm 2) after clipping by global norm (arXiv:1211.5063v2), as a graph:
+ * A step of all parameters with the norm of their gradients, s = min(1, c / (‖g‖ + 1e-6)), as one graph. The 1e-6 is
+ * PyTorch's, so that both agree to rounding.
  *
- *     s = min(1, c / (‖g‖ + 1e-6));  m ← β₁m + (1−β₁)sg;  v ← β₂v + (1−β₂)(sg)²
- *     θ ← θ(1 − ηλ) − η · (m / (1−β₁ᵗ)) / (√(v / (1−β₂ᵗ)) + ε)
- *
- * The 1e-6 is PyTorch's, so that both agree to rounding.
- *
- * @param parameters values, gradients and moments; the four tensors of one have one shape
  * @param learningRate η, float32 scalar
  * @param correction1 1 − β₁ᵗ for this step's number t ≥ 1, float32 scalar, computed by the caller in float64
  * @param correction2 1 − β₂ᵗ likewise
  */
 export function adamW(
-  parameters: readonly { value: Tensor; gradient: Tensor; moment1: Tensor; moment2: Tensor }[],
+  parameters: readonly AdamWTensors[],
   learningRate: Tensor,
   correction1: Tensor,
   correction2: Tensor,
   options: AdamWOptions = {},
 ): AdamWUpdate {
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, maxGradientNorm = 1 } = options;
-  const squares = parameters.map(({ gradient }) => sum(mul(gradient, gradient)));
-  const gradientNorm = sqrt(squares.reduce((a, b) => add(a, b)));
-  const scale = minimum(div(maxGradientNorm, add(gradientNorm, 1e-6)), scalar(1));
-  const decay = sub(1, mul(learningRate, weightDecay));
-  const updated = parameters.map(({ value, gradient, moment1, moment2 }) => {
-    const g = mul(gradient, scale);
-    const m = add(mul(moment1, beta1), mul(g, 1 - beta1));
-    const v = add(mul(moment2, beta2), mul(mul(g, g), 1 - beta2));
-    const direction = div(div(m, correction1), add(sqrt(div(v, correction2)), epsilon));
-    const kept = weightDecay === 0 ? value : mul(value, decay);
-    return { value: sub(kept, mul(learningRate, direction)), moment1: m, moment2: v };
-  });
-  return { parameters: updated, gradientNorm };
+  const gradientNorm = sqrt(sumOfSquares(parameters.map((p) => p.gradient)));
+  const coefficients: AdamWCoefficients = {
+    scale: minimum(div(maxGradientNorm, add(gradientNorm, 1e-6)), scalar(1)),
+    decay: sub(1, mul(learningRate, weightDecay)),
+    rate: div(mul(learningRate, sqrt(correction2)), correction1),
+    epsilon: mul(sqrt(correction2), epsilon),
+  };
+  return { parameters: parameters.map((p) => adamWStep(p, coefficients, beta1, beta2)), gradientNorm };
+}
+
+/** The sum of the squares of all elements of several tensors: a scalar. */
+export function sumOfSquares(tensors: readonly Tensor[]): Tensor {
+  return tensors.map((x) => sum(mul(x, x))).reduce((a, b) => add(a, b));
 }

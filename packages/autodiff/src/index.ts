@@ -1,7 +1,10 @@
-export { type AdamWOptions, type AdamWUpdate, adamW } from './adamw.js';
+export { type AdamWOptions, type AdamWTensors, type AdamWUpdate, adamW, adamWStep } from './adamw.js';
 export {
+  type Allocation,
+  type Application,
   Engine,
   EngineError,
+  type EngineMemory,
   type EngineOptions,
   type ExecutionProvider,
   type Feed,
@@ -13,6 +16,8 @@ export {
   zeros,
 } from './engine/engine.js';
 export { backward, type GradientSeed, gradients, NoGradientError } from './gradient.js';
+export { compileKernel, type Kernel } from './kernel/kernel.js';
+export { liveBytes } from './live-bytes.js';
 export { type CompiledGraph, compileGraph } from './lower.js';
 export type { Profile } from './op.js';
 export * from './ops/control.js';
@@ -24,5 +29,6 @@ export * from './ops/normalize.js';
 export * from './ops/reduce.js';
 export * from './ops/rotary.js';
 export { opTable } from './ops/table.js';
+export { AdamW, type AdamWParameter, type AdamWResult } from './optimizer.js';
 export { type Dim, type Shape, ShapeError } from './shape.js';
 export { constant, type DType, type FrozenDType, frozen, input, scalar, Tensor, type TensorData } from './tensor.js';

@@ -1,7 +1,7 @@
 import { encodeModel, type OnnxAttribute, type OnnxGraph, type OnnxNode } from './onnx/model.js';
 import type { EmitOptions, Lowering, Profile } from './op.js';
 import { leafOps, opNamed } from './ops/table.js';
-import type { Shape } from './shape.js';
+import { type Shape, sameShape } from './shape.js';
 import {
   type DType,
   type FrozenDType,
@@ -18,6 +18,8 @@ export interface CompiledGraph {
   readonly profile: Profile;
   readonly inputs: readonly { name: string; dtype: DType; shape: Shape }[];
   readonly outputs: readonly { name: string; dtype: DType; shape: Shape }[];
+  /** Inputs whose memory each output may be written to while the graph runs, by the output's name. */
+  readonly overwritable: Readonly<Record<string, readonly string[]>>;
   /** Values that a session is compiled with; the model looks for their bytes under `location`. */
   readonly frozen: readonly { name: string; dtype: FrozenDType; shape: readonly number[]; location: string }[];
 }
@@ -70,8 +72,26 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
     profile,
     inputs: values,
     outputs: results.map((r) => ({ ...r, name: r.name.slice(OUTPUT_PREFIX.length) })),
+    overwritable: Object.fromEntries(
+      Object.entries(outputs).map(([name, t]) => [name, overwritableInputs(t, order).map(leafName)]),
+    ),
     frozen,
   };
+}
+
+/** Operations that compute an element from the elements at its own place alone, and read them before they write it. */
+const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Min', 'Max', 'Neg', 'Exp', 'Log', 'Sqrt', 'Sigmoid', 'Tanh']);
+
+/**
+ * The inputs that an output may replace in memory: nothing but the output's own operation reads them, and that is
+ * elementwise on the same shape, so every element has been read for the last time when it is written.
+ */
+function overwritableInputs(output: Tensor, order: readonly Node[]): Tensor[] {
+  if (!ELEMENTWISE.has(output.node.op)) return [];
+  const candidates = output.node.inputs.filter((t) => t.node.op === 'Input' && sameShape(t.shape, output.shape));
+  return candidates.filter((t) =>
+    order.every((node) => node === output.node || !nodeDependencies(node).some((d) => d === t)),
+  );
 }
 
 function leafName(t: Tensor): string {

@@ -1,10 +1,21 @@
 import { Worker } from 'node:worker_threads';
+import type { Kernel } from '../kernel/kernel.js';
 import { type CompiledGraph, OUTPUT_PREFIX } from '../lower.js';
 import type { Profile } from '../op.js';
 import type { DType } from '../tensor.js';
-import type { ExecutionProvider, Feed, Fetch, Reply, Request, Value } from './protocol.js';
+import type {
+  Allocation,
+  Application,
+  EngineMemory,
+  ExecutionProvider,
+  Feed,
+  Fetch,
+  Reply,
+  Request,
+  Value,
+} from './protocol.js';
 
-export type { ExecutionProvider, Feed, Fetch, Value } from './protocol.js';
+export type { Allocation, Application, EngineMemory, ExecutionProvider, Feed, Fetch, Value } from './protocol.js';
 
 /** A failure inside onnxruntime, or a variable or session that is not there. */
 export class EngineError extends Error {
@@ -14,6 +25,8 @@ export class EngineError extends Error {
 export interface EngineOptions {
   /** @defaultValue 'cpu' */
   readonly provider?: ExecutionProvider;
+  /** Which of several CUDA devices. @defaultValue 0 */
+  readonly deviceId?: number;
   /** Threads of one operator on the CPU; the last bits of a result depend on their number. @defaultValue 1 */
   readonly threads?: number;
 }
@@ -41,6 +54,7 @@ export class Engine {
   readonly provider: ExecutionProvider;
   readonly profile: Profile;
   private readonly threads: number;
+  private readonly deviceId: number;
   private readonly worker: Worker;
   private readonly waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
   private nextId = 1;
@@ -50,6 +64,7 @@ export class Engine {
     this.provider = options.provider ?? 'cpu';
     this.profile = this.provider === 'cpu' ? 'fused' : 'portable';
     this.threads = options.threads ?? 1;
+    this.deviceId = options.deviceId ?? 0;
     this.worker = new Worker(new URL('./thread.js', import.meta.url));
     this.worker.on('message', (reply: Reply) => {
       const call = this.waiting.get(reply.id);
@@ -82,11 +97,14 @@ export class Engine {
     const id = (await this.call({
       kind: 'compile',
       model: graph.model,
-      options: { threads: this.threads, provider: this.provider },
+      options: { threads: this.threads, provider: this.provider, deviceId: this.deviceId },
       kept: kept.map((name) => OUTPUT_PREFIX + name),
       frozen: sources,
     })) as number;
     const outputs = new Set(graph.outputs.map((o) => o.name));
+    const overwritable = Object.fromEntries(
+      Object.entries(graph.overwritable).map(([name, inputs]) => [OUTPUT_PREFIX + name, inputs]),
+    );
     return {
       graph,
       run: async (feeds, fetches) => {
@@ -97,11 +115,17 @@ export class Engine {
           if (!outputs.has(name)) throw new EngineError(`the graph has no output "${name}"`);
           prefixed[OUTPUT_PREFIX + name] = fetch;
         }
+        const targets = Object.values(fetches).flatMap((f) => (f === 'return' ? [] : [f.variable]));
+        const shared = targets.find((name, i) => targets.indexOf(name) !== i);
+        if (shared !== undefined) throw new EngineError(`two outputs are to be kept as "${shared}"`);
         const used = Object.fromEntries(graph.inputs.map((i) => [i.name, feeds[i.name]!]));
-        const results = (await this.call({ kind: 'run', session: id, feeds: used, fetches: prefixed })) as Record<
-          string,
-          Value
-        >;
+        const results = (await this.call({
+          kind: 'run',
+          session: id,
+          feeds: used,
+          fetches: prefixed,
+          overwritable,
+        })) as Record<string, Value>;
         return Object.fromEntries(Object.entries(results).map(([k, v]) => [k.slice(OUTPUT_PREFIX.length), v]));
       },
       release: async () => {
@@ -119,6 +143,29 @@ export class Engine {
   async move(values: Readonly<Record<string, Value>>): Promise<void> {
     const buffers = new Set(Object.values(values).map((v) => v.data.buffer as ArrayBuffer));
     await this.call({ kind: 'set', values }, [...buffers]);
+  }
+
+  /**
+   * Makes float32 variables of zeros, end to end in memory that stays theirs: a run that keeps an output in one writes
+   * there, `set` and `copy` fill it, and their shapes do not change. On a GPU they are variables like any other.
+   */
+  async allocate(tensors: readonly Allocation[]): Promise<void> {
+    await this.call({ kind: 'allocate', tensors });
+  }
+
+  /** The sum of squares of all elements of float32 variables, in float64; on the CPU only. */
+  async sumOfSquares(names: readonly string[]): Promise<number> {
+    return (await this.call({ kind: 'sum of squares', names })) as number;
+  }
+
+  /** Runs a kernel in place on float32 variables, once for each application; on the CPU only. */
+  async apply(kernel: Kernel, applications: readonly Application[]): Promise<void> {
+    await this.call({ kind: 'apply', kernel, applications });
+  }
+
+  /** @param resetPeak begin anew to look for the peak, where the system can (Linux) */
+  async memory(resetPeak = false): Promise<EngineMemory> {
+    return (await this.call({ kind: 'memory', resetPeak })) as EngineMemory;
   }
 
   /** Copies of variables. @throws EngineError for an unknown name */

@@ -1,6 +1,7 @@
+import type { Kernel } from '../kernel/kernel.js';
 import type { DType } from '../tensor.js';
 
-export type ExecutionProvider = 'cpu' | 'webgpu';
+export type ExecutionProvider = 'cpu' | 'webgpu' | 'cuda';
 
 /** A tensor with data, as it crosses threads: float32 and bool as they are, int32 and int64 as integers. */
 export interface Value {
@@ -17,6 +18,8 @@ export type Fetch = 'return' | { readonly variable: string };
 export interface SessionOptions {
   readonly threads: number;
   readonly provider: ExecutionProvider;
+  /** of several CUDA devices */
+  readonly deviceId?: number;
 }
 
 /** Bytes that a model looks for under a location, taken from a variable. */
@@ -28,6 +31,32 @@ export interface FrozenSource {
   readonly shape: readonly number[];
 }
 
+/** A float32 variable with memory of its own. */
+export interface Allocation {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** The variables and numbers that a kernel's inputs stand for, by the inputs' names. */
+export interface Application {
+  readonly vectors: Readonly<Record<string, string>>;
+  readonly scalars: Readonly<Record<string, number>>;
+}
+
+/** Bytes. */
+export interface EngineMemory {
+  /** of the process, now */
+  readonly resident: number;
+  /** of the process, at most since it began, or since the peak was reset */
+  readonly peakResident: number;
+  /** of variables in this process's memory */
+  readonly variables: number;
+  /** of variables on a device */
+  readonly deviceVariables: number;
+  readonly variableCount: number;
+  readonly sessionCount: number;
+}
+
 export type Request =
   | {
       kind: 'compile';
@@ -36,7 +65,17 @@ export type Request =
       kept: readonly string[];
       frozen: readonly FrozenSource[];
     }
-  | { kind: 'run'; session: number; feeds: Record<string, Feed>; fetches: Record<string, Fetch> }
+  | {
+      kind: 'run';
+      session: number;
+      feeds: Record<string, Feed>;
+      fetches: Record<string, Fetch>;
+      overwritable: Readonly<Record<string, readonly string[]>>;
+    }
+  | { kind: 'allocate'; tensors: readonly Allocation[] }
+  | { kind: 'sum of squares'; names: readonly string[] }
+  | { kind: 'apply'; kernel: Kernel; applications: readonly Application[] }
+  | { kind: 'memory'; resetPeak: boolean }
   | { kind: 'set'; values: Record<string, Value> }
   | { kind: 'get'; names: readonly string[] }
   | { kind: 'copy'; from: string; to: string }

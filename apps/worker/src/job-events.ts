@@ -37,6 +37,11 @@ export function stepEvent(report: StepReport, grader: { name: string; type: stri
   };
 }
 
+/** What a step warns of. */
+export function warningEvents({ step, warnings }: StepReport): NewEvent[] {
+  return warnings.map((message, i) => ({ dedupeKey: `warning:${step}:${i}`, level: 'warn', message }));
+}
+
 /** The data of a step's metrics event; the same object is the step's metrics row. */
 export function stepData(report: StepReport, grader: { name: string; type: string }): Record<string, unknown> {
   const { step, totalSteps, metrics, validation, timing } = report;

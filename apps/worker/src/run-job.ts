@@ -19,7 +19,7 @@ import type { Storage } from '@polymode/storage';
 import { jobLogger, type Logger } from '@polymode/telemetry';
 import type { createTrainer, StepReport, Trainer } from '@polymode/trainer';
 import { readCheckpoint, writeCheckpoint } from './checkpoint-writer.js';
-import { failedEvent, startedEvent, stepData, stepEvent, succeededEvents } from './job-events.js';
+import { failedEvent, startedEvent, stepData, stepEvent, succeededEvents, warningEvents } from './job-events.js';
 import { readJobInput } from './job-input.js';
 import { writeResultFile } from './result-file.js';
 
@@ -151,7 +151,7 @@ async function train(
       owner,
       step: report.step,
       metrics: stepData(report, grader),
-      events: [stepEvent(report, grader)],
+      events: [stepEvent(report, grader), ...warningEvents(report)],
       trainedTokens: trainer.trainedTokens,
     });
     logger.debug({ step: report.step, reward: report.metrics.reward_mean }, 'step done');

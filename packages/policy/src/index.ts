@@ -21,6 +21,7 @@ export {
   loraScale,
   mergeAdapter,
 } from './lora.js';
+export { type MicroBatch, microBatches } from './micro-batches.js';
 export { type ModelFolder, readModelFolder } from './model-folder.js';
 export { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, AdapterError, readAdapter, writeAdapter } from './peft.js';
 export {
@@ -37,6 +38,7 @@ export { samplerGraph } from './sampler.js';
 export { type ChatMessage, loadTokenizer, type Tokenizer } from './tokenizer.js';
 export type { GroupShape } from './transformer/attention.js';
 export { groupHidden, sequenceHidden } from './transformer/hidden.js';
-export { groupInputs, parameterInputs, sequenceInputs } from './transformer/inputs.js';
+export { type GroupCounts, groupInputs, parameterInputs, sequenceInputs } from './transformer/inputs.js';
 export type { ParameterTensors } from './transformer/parameters.js';
 export { type TokenStatistics, tokenStatistics, vocabularyLogits } from './transformer/statistics.js';
+export { after, chunkOf, type VocabularyChunks, vocabularyChunks } from './transformer/vocabulary-chunks.js';

@@ -4,22 +4,20 @@ import {
   type Feed,
   float32,
   frozen,
-  gatherRows,
   input,
   int32,
   type Session,
   type Tensor,
   type Value,
 } from '@polymode/autodiff';
-import { packSequences, positionRows, roundedLength, type Sequence } from './batch.js';
+import { positionRows, roundedLength, type Sequence } from './batch.js';
 import type { ModelConfig } from './config.js';
 import { parameterShapes } from './families/index.js';
 import { adapterShapes, type LoraOptions, loraScale, mergeAdapter } from './lora.js';
 import { type SamplingMode, samplerGraph } from './sampler.js';
-import { sequenceHidden } from './transformer/hidden.js';
-import { parameterInputs, sequenceInputs } from './transformer/inputs.js';
+import { scoreCompletions } from './scoring.js';
+import { parameterInputs } from './transformer/inputs.js';
 import { LORA_SCALE, type ParameterTensors } from './transformer/parameters.js';
-import { tokenStatistics } from './transformer/statistics.js';
 
 /** Weights by Hugging Face parameter name. */
 export type Weights = Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>;
@@ -95,16 +93,22 @@ export class Policy {
    * @throws Error naming a parameter that is missing, unknown or of another shape
    */
   async setWeights(weights: Weights): Promise<void> {
-    await this.setVariables(parameterShapes(this.config), weights);
+    await this.engine.set(this.checked(parameterShapes(this.config), weights));
+  }
+
+  /** The same without a copy: the buffers move into the engine, and the caller's arrays are empty after. */
+  async moveWeights(weights: Weights): Promise<void> {
+    await this.engine.move(this.checked(parameterShapes(this.config), weights));
   }
 
   /** Sets the adapter. @throws Error as `setWeights` does */
   async setAdapter(adapter: Weights): Promise<void> {
     if (this.lora === null) throw new Error('this policy has no adapter');
-    await this.setVariables(this.trainable, adapter);
+    await this.engine.set(this.checked(this.trainable, adapter));
   }
 
-  private async setVariables(shapes: Readonly<Record<string, readonly number[]>>, weights: Weights): Promise<void> {
+  /** Values of the engine's variables, by their names there. */
+  private checked(shapes: Readonly<Record<string, readonly number[]>>, weights: Weights): Record<string, Value> {
     const values: Record<string, Value> = {};
     for (const [name, shape] of Object.entries(shapes)) {
       const weight = weights[name];
@@ -116,7 +120,7 @@ export class Policy {
     }
     const unknown = Object.keys(weights).find((name) => shapes[name] === undefined && name !== 'lm_head.weight');
     if (unknown !== undefined) throw new Error(`the weights have ${unknown}, which a model of this config has not`);
-    await this.engine.set(values);
+    return values;
   }
 
   /** A copy of every weight of the model itself. */
@@ -267,25 +271,13 @@ export class Policy {
   }
 
   /**
-   * Teacher-forced log-probability of every completion token, sequence after sequence.
+   * Teacher-forced log-probability of every completion token, sequence after sequence. Sequences next to each other that
+   * share a prompt share its computation.
    *
    * @returns [M], in nats
    */
   async logProbabilities(sequences: readonly Sequence[], temperature: number): Promise<Float32Array> {
-    const batch = packSequences(sequences, this.paddingToken);
-    const session = await this.session(`score ${batch.length}`, () => {
-      const { tokens, positions, at, targets, temperature: divisor } = sequenceInputs(batch.length);
-      const parameters = this.parameterInputs();
-      const { hidden } = sequenceHidden(this.config, parameters, tokens, positions);
-      const chosen = gatherRows(hidden, at);
-      return { log_probabilities: tokenStatistics(this.config, parameters, chosen, targets, divisor).logProbabilities };
-    });
-    const { tokens, positions, at, targets } = batch;
-    const out = await session.run(
-      { ...this.weightFeeds(), tokens, positions, at, targets, temperature: float32([temperature], []) },
-      { log_probabilities: 'return' },
-    );
-    return out.log_probabilities!.data as Float32Array;
+    return scoreCompletions(this, sequences, temperature, (key, build) => this.session(key, build));
   }
 
   private session(key: string, build: () => Record<string, Tensor>): Promise<Session> {

@@ -1,25 +1,32 @@
 import {
+  AdamW,
   type AdamWOptions,
-  adamW,
   compileGraph,
   type Feed,
   type Fetch,
   float32,
-  input,
   type Session,
-  type Tensor,
   type Value,
 } from '@polymode/autodiff';
-import { type GroupShape, type PackedGroups, type Policy, packGroups } from '@polymode/policy';
+import {
+  type GroupShape,
+  type MicroBatch,
+  microBatches,
+  type PackedGroups,
+  type Policy,
+  packGroups,
+  vocabularyChunks,
+} from '@polymode/policy';
 import { trainingBytes } from './memory.js';
-import { type MicroBatch, microBatches } from './micro-batches.js';
 import type { TokenLoss, TrainingSequence } from './token-loss.js';
 import { ACCUMULATED, GRADIENT, type TrainingShape, trainingGraph } from './training-graph.js';
 
 export interface StepResult {
   readonly loss: number;
-  /** norm of the whole gradient before clipping */
+  /** norm of the whole gradient before clipping; no number when a gradient has an element that is none */
   readonly gradientNorm: number;
+  /** false when loss or gradient is no number: then nothing has changed */
+  readonly applied: boolean;
   /** per sequence, per completion token, before the update */
   readonly logProbabilities: readonly Float32Array[];
   readonly entropies: readonly Float32Array[];
@@ -28,22 +35,14 @@ export interface StepResult {
 /** Names of the engine's variables that belong to the optimizer. */
 export const MOMENT1 = 'moment1/';
 export const MOMENT2 = 'moment2/';
-const VALUE = 'value/';
-
-const BETA1 = 0.9;
-const BETA2 = 0.999;
 
 export interface GradientStepOptions {
-  /** of AdamW; its decays are fixed here */
-  readonly optimizer?: Omit<AdamWOptions, 'beta1' | 'beta2'>;
+  readonly optimizer?: AdamWOptions;
   /** Bytes that one forward and backward pass may need; a larger step is summed from several. @defaultValue 2 GiB */
   readonly passBytes?: number;
 }
 
 const DEFAULT_PASS_BYTES = 2 * 2 ** 30;
-
-/** Bytes of logits that are there at a time. */
-const LOGIT_BYTES = 64 * 2 ** 20;
 
 /** Compiled passes that are kept; the one that was not used for longest goes first. */
 const SESSIONS_KEPT = 12;
@@ -51,27 +50,37 @@ const SESSIONS_KEPT = 12;
 /** The gradient of a loss and the AdamW step that follows, on a policy's weights inside its engine. */
 export class GradientStep {
   private readonly sessions = new Map<string, Promise<Session>>();
-  private optimizer: Promise<Session> | null = null;
+  private readonly optimizer: AdamW;
   private readonly names: readonly string[];
   private readonly passBytes: number;
 
   constructor(
     private readonly policy: Policy,
-    private readonly options: GradientStepOptions = {},
+    options: GradientStepOptions = {},
   ) {
     this.names = Object.keys(policy.trainable);
     this.passBytes = options.passBytes ?? DEFAULT_PASS_BYTES;
+    this.optimizer = new AdamW(
+      policy.engine,
+      Object.entries(policy.trainable).map(([name, shape]) => ({
+        value: policy.prefix + name,
+        gradient: GRADIENT + name,
+        moment1: MOMENT1 + name,
+        moment2: MOMENT2 + name,
+        shape,
+        decayed: shape.length > 1, // norms and biases have a scale that is theirs to find
+      })),
+      options.optimizer,
+    );
   }
 
-  /** Zero moments, as before the first update. */
-  async resetMoments(): Promise<void> {
-    const values: Record<string, Value> = {};
-    for (const [name, shape] of Object.entries(this.policy.trainable)) {
-      const count = shape.reduce((a, b) => a * b, 1);
-      values[MOMENT1 + name] = float32(new Float32Array(count), shape);
-      values[MOMENT2 + name] = float32(new Float32Array(count), shape);
-    }
-    await this.policy.engine.set(values);
+  /** Makes room for gradients and moments. The moments are zero, as before the first update. */
+  async allocate(): Promise<void> {
+    await this.policy.engine.allocate(
+      Object.entries(this.policy.trainable).flatMap(([name, shape]) =>
+        [GRADIENT, MOMENT1, MOMENT2].map((kind) => ({ name: kind + name, shape })),
+      ),
+    );
   }
 
   /**
@@ -102,19 +111,19 @@ export class GradientStep {
       result.logProbabilities.push(...perSequence(pass.sequences, out.log_probabilities!));
       result.entropies.push(...perSequence(pass.sequences, out.entropies!));
     }
-    return { ...result, gradientNorm: await this.applyAdamW(updateNumber, learningRate) };
+    if (!Number.isFinite(result.loss)) return { ...result, gradientNorm: Number.NaN, applied: false };
+    return { ...result, ...(await this.optimizer.step(updateNumber, learningRate)) };
   }
 
   private async runPass(
     loss: TokenLoss,
-    { groups, sequences, shape }: MicroBatch,
+    { groups, sequences, shape }: MicroBatch<TrainingSequence>,
     scalars: Readonly<Record<string, Value>>,
     accumulate: boolean,
   ): Promise<Record<string, Value>> {
     const packed = packGroups(groups, this.policy.paddingToken, shape);
-    const chunkRows = Math.max(16, Math.floor(LOGIT_BYTES / (4 * this.policy.config.vocabSize)));
-    const chunks = Math.ceil(packed.count / chunkRows);
-    const session = await this.session(loss, { ...shape, chunks, chunkRows, accumulate });
+    const chunks = vocabularyChunks(packed.count, this.policy.config.vocabSize);
+    const session = await this.session(loss, { ...shape, ...chunks, accumulate });
     const accumulated = accumulate
       ? this.names.map((n): [string, Feed] => [ACCUMULATED + n, { variable: GRADIENT + n }])
       : [];
@@ -153,55 +162,6 @@ export class GradientStep {
       await (await stale).release();
     }
     return session;
-  }
-
-  private async applyAdamW(updateNumber: number, learningRate: number): Promise<number> {
-    this.optimizer ??= this.compileOptimizer();
-    const session = await this.optimizer;
-    const feeds: Record<string, Feed> = {
-      learning_rate: float32([learningRate], []),
-      correction1: float32([1 - BETA1 ** updateNumber], []),
-      correction2: float32([1 - BETA2 ** updateNumber], []),
-    };
-    const fetches: Record<string, Fetch> = { gradient_norm: 'return' };
-    for (const name of this.names) {
-      const [value, gradient] = [{ variable: this.policy.prefix + name }, { variable: GRADIENT + name }];
-      const [moment1, moment2] = [{ variable: MOMENT1 + name }, { variable: MOMENT2 + name }];
-      Object.assign(feeds, {
-        [VALUE + name]: value,
-        [GRADIENT + name]: gradient,
-        [MOMENT1 + name]: moment1,
-        [MOMENT2 + name]: moment2,
-      });
-      Object.assign(fetches, { [VALUE + name]: value, [MOMENT1 + name]: moment1, [MOMENT2 + name]: moment2 });
-    }
-    const out = await session.run(feeds, fetches);
-    return Number(out.gradient_norm!.data[0]);
-  }
-
-  private compileOptimizer(): Promise<Session> {
-    const parameters = Object.entries(this.policy.trainable).map(([name, shape]) => ({
-      name,
-      value: input(VALUE + name, 'float32', shape),
-      gradient: input(GRADIENT + name, 'float32', shape),
-      moment1: input(MOMENT1 + name, 'float32', shape),
-      moment2: input(MOMENT2 + name, 'float32', shape),
-    }));
-    const scalar = (name: string): Tensor => input(name, 'float32', []);
-    const update = adamW(parameters, scalar('learning_rate'), scalar('correction1'), scalar('correction2'), {
-      ...this.options.optimizer,
-      beta1: BETA1,
-      beta2: BETA2,
-    });
-    const kept: Record<string, Tensor> = {};
-    for (const [i, { name }] of parameters.entries()) {
-      const updated = update.parameters[i]!;
-      kept[VALUE + name] = updated.value;
-      kept[MOMENT1 + name] = updated.moment1;
-      kept[MOMENT2 + name] = updated.moment2;
-    }
-    const graph = compileGraph({ gradient_norm: update.gradientNorm, ...kept }, this.policy.engine.profile);
-    return this.policy.engine.compile(graph, Object.keys(kept));
   }
 }
 

@@ -1,12 +1,7 @@
 import type { Completion, Policy, SamplingOptions, UniformSource } from '@polymode/policy';
 import { type Grader, GraderRuntimeError } from '@polymode/verifiers';
+import type { Prompt } from './prompts.js';
 import type { TrainRow } from './types.js';
-
-/** A training row with its prompt in tokens. */
-export interface Prompt {
-  readonly row: TrainRow;
-  readonly tokens: readonly number[];
-}
 
 /** A completion and what the grader said; null when the grader failed on it. */
 export interface Graded {

@@ -16,6 +16,8 @@ export interface Progress {
   readonly step: number;
   /** optimizer updates so far; a step whose groups all lack spread makes none */
   readonly updates: number;
+  /** updates that were no numbers, since the last that was one */
+  readonly skippedInARow: number;
   readonly trainedTokens: number;
   readonly completions: number;
   readonly graderErrors: number;
@@ -30,15 +32,22 @@ interface StateFile extends JobIdentity {
 
 const STATE_FILE = 'state/trainer.json';
 const OPTIMIZER_FILE = 'state/optimizer.safetensors';
+const TRAINED_FILE = 'state/trained.safetensors';
 const WEIGHTS_FILE = 'model/model.safetensors';
 
+export interface TrainerState {
+  /** all weights, or the adapter */
+  readonly trained: Weights;
+  readonly moments: Weights;
+  readonly identity: JobIdentity;
+  readonly batchSize: number;
+  readonly progress: Progress;
+}
+
 export function snapshotFiles(
-  model: ModelFolder,
+  model: Pick<ModelFolder, 'otherFiles'>,
   weights: Weights,
-  moments: Weights,
-  identity: JobIdentity,
-  batchSize: number,
-  progress: Progress,
+  { trained, moments, identity, batchSize, progress }: TrainerState,
 ): SnapshotFile[] {
   const state: StateFile = {
     format: 1,
@@ -49,6 +58,7 @@ export function snapshotFiles(
   };
   const files: SnapshotFile[] = [
     { path: WEIGHTS_FILE, bytes: writeSafetensors(weights) },
+    { path: TRAINED_FILE, bytes: writeSafetensors(trained) },
     { path: OPTIMIZER_FILE, bytes: writeSafetensors(moments) },
     { path: STATE_FILE, bytes: new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`) },
   ];
@@ -60,7 +70,7 @@ export function snapshotFiles(
 export function readSnapshot(
   files: ReadonlyMap<string, Uint8Array>,
   identity: JobIdentity,
-): { weights: Weights; moments: Weights; progress: Progress } {
+): { trained: Weights; moments: Weights; progress: Progress } {
   const file = (path: string): Uint8Array => {
     const bytes = files.get(path);
     if (bytes === undefined) throw new TrainerInputError('invalid_snapshot', null, `the snapshot has no ${path}`);
@@ -74,7 +84,7 @@ export function readSnapshot(
     }
   }
   return {
-    weights: readSafetensors(file(WEIGHTS_FILE)),
+    trained: readSafetensors(file(TRAINED_FILE)),
     moments: readSafetensors(file(OPTIMIZER_FILE)),
     progress: state.progress,
   };

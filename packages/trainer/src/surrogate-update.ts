@@ -21,6 +21,8 @@ export interface SurrogateSettings {
 }
 
 export interface UpdateReport {
+  /** false when loss or gradient was no number: the policy is as it was */
+  readonly applied: boolean;
   readonly loss: number;
   readonly gradientNorm: number;
   /** means over completion tokens */
@@ -62,7 +64,7 @@ export async function surrogateUpdate(
 ): Promise<UpdateReport> {
   const tokens = sequences.reduce((n, s) => n + s.completion.length, 0);
   const constant = (s: Sequence, value: number): Float32Array => new Float32Array(s.completion.length).fill(value);
-  const { logProbabilities, entropies, loss, gradientNorm } = await gradientStep.run(
+  const { logProbabilities, entropies, loss, gradientNorm, applied } = await gradientStep.run(
     surrogateLoss(settings.klCoefficient > 0),
     sequences.map((s) => ({
       prompt: s.prompt,
@@ -94,6 +96,7 @@ export async function surrogateUpdate(
     }
   }
   return {
+    applied,
     loss,
     gradientNorm,
     entropy: sums.entropy / tokens,

@@ -1,6 +1,9 @@
 import { Engine, float32, type Value } from '@polymode/autodiff';
 import { objectives } from '@polymode/objectives';
 import {
+  initialAdapter,
+  type LoraOptions,
+  LoraTargetError,
   loadTokenizer,
   type ModelFolder,
   Policy,
@@ -13,7 +16,9 @@ import { rowsOfStep } from './data-order.js';
 import { GradersFailedError, TrainerInputError } from './errors.js';
 import { GradientStep } from './gradient-step.js';
 import { average, rolloutMetrics } from './metrics.js';
-import { type Graded, type Prompt, type Rollout, rollOut } from './rollout.js';
+import { encodeRows, type Prompt } from './prompts.js';
+import { type Graded, type Rollout, rollOut } from './rollout.js';
+import { learningRateShare } from './schedule.js';
 import { type JobIdentity, momentNames, type Progress, readSnapshot, snapshotFiles } from './snapshot.js';
 import { type RewardedSequence, surrogateUpdate, type UpdateReport } from './surrogate-update.js';
 import type {
@@ -21,8 +26,8 @@ import type {
   SnapshotFile,
   StepReport,
   Trainer,
+  TrainerHyperparameters,
   TrainerOptions,
-  TrainRow,
   ValidationReport,
 } from './types.js';
 
@@ -32,18 +37,8 @@ const STREAM = { train: 0, validation: 1 } as const;
 /** A step in which more than this share of completions could not be graded fails the job. */
 const GRADER_ERROR_LIMIT = 0.1;
 
-/**
- * The first updates rise linearly to the learning rate, over this many or a tenth of the job: AdamW divides by moments
- * that are then estimates from a few gradients, and full steps by them can break a policy on prompts they never saw.
- */
-const WARM_UP_UPDATES = 20;
-
-/**
- * ε of AdamW. With PyTorch's 1e-8 a weight whose gradient is all noise, such as the embedding of a token that the policy
- * is sure of, takes full steps in noise's direction until the policy is sure no more; a policy gradient's weights see
- * 1e-4 and above. Implementations of PPO commonly use 1e-5 too.
- */
-const ADAM_EPSILON = 1e-5;
+/** So many updates in a row that were no numbers end the job: the policy would not come back by itself. */
+const SKIPPED_UPDATES_LIMIT = 3;
 
 const POLICY_PREFIX = 'policy/';
 const REFERENCE_PREFIX = 'reference/';
@@ -74,27 +69,18 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   }
 }
 
-/** @param limit tokens that a prompt may have at most */
-function encodeRows(tokenizer: Tokenizer, rows: readonly TrainRow[], limit: number, param: string): Prompt[] {
-  const prompts = rows.map((row) => ({ row, tokens: tokenizer.encodeChat(row.messages) }));
-  const long = prompts.flatMap((p, i) => (p.tokens.length > limit ? [`line ${i + 1} (${p.tokens.length})`] : []));
-  if (long.length > 0) {
-    const shown = long.slice(0, 10).join(', ') + (long.length > 10 ? `, and ${long.length - 10} more` : '');
-    throw new TrainerInputError(
-      `invalid_${param}`,
-      param,
-      `${long.length} prompt(s) are longer than the ${Math.max(limit, 0)} tokens that the model's context leaves beside ` +
-        `max_completion_tokens: ${shown}. Shorten them or lower max_completion_tokens.`,
-    );
-  }
-  return prompts;
-}
-
 class ReinforcementTrainer implements Trainer {
   private readonly policy: Policy;
   private readonly reference: Policy | null;
   private readonly gradientStep: GradientStep;
-  private progress: Progress = { step: 0, updates: 0, trainedTokens: 0, completions: 0, graderErrors: 0 };
+  private progress: Progress = {
+    step: 0,
+    updates: 0,
+    skippedInARow: 0,
+    trainedTokens: 0,
+    completions: 0,
+    graderErrors: 0,
+  };
 
   constructor(
     private readonly options: TrainerOptions,
@@ -104,15 +90,27 @@ class ReinforcementTrainer implements Trainer {
     private readonly train: readonly Prompt[],
     private readonly validation: readonly Prompt[],
   ) {
-    this.policy = new Policy(model.config, engine, {
-      prefix: POLICY_PREFIX,
-      paddingToken: tokenizer.paddingToken,
+    const { hyperparameters: h } = options;
+    const { paddingToken } = tokenizer;
+    const lora = loraOptions(h);
+    this.policy = policyOf(model, engine, { prefix: POLICY_PREFIX, paddingToken, ...(lora && { lora }) });
+    this.reference = h.kl_coefficient > 0 ? this.referencePolicy() : null;
+    this.gradientStep = new GradientStep(this.policy, {
+      optimizer: {
+        weightDecay: h.optimizer.weight_decay,
+        beta1: h.optimizer.beta1,
+        beta2: h.optimizer.beta2,
+        epsilon: h.optimizer.epsilon,
+        maxGradientNorm: h.optimizer.max_grad_norm,
+      },
     });
-    this.reference =
-      options.hyperparameters.kl_coefficient > 0
-        ? new Policy(model.config, engine, { prefix: REFERENCE_PREFIX, paddingToken: tokenizer.paddingToken })
-        : null;
-    this.gradientStep = new GradientStep(this.policy, { optimizer: { epsilon: ADAM_EPSILON } });
+  }
+
+  /** What the policy was before training: its own base where that stays, or a second set of weights. */
+  private referencePolicy(): Policy {
+    if (this.policy.lora !== null) return this.policy.withoutAdapter();
+    const { config, engine, paddingToken } = this.policy;
+    return new Policy(config, engine, { prefix: REFERENCE_PREFIX, paddingToken });
   }
 
   get step(): number {
@@ -127,34 +125,33 @@ class ReinforcementTrainer implements Trainer {
     return this.progress.trainedTokens;
   }
 
-  private get warmUp(): number {
-    return Math.max(1, Math.min(WARM_UP_UPDATES, Math.floor(this.totalSteps / 10)));
-  }
-
   private get identity(): JobIdentity {
     const { seed, hyperparameters, trainRows } = this.options;
     return { seed, hyperparameters, trainRows: trainRows.length };
   }
 
   async restore(files: ReadonlyMap<string, Uint8Array> | undefined): Promise<void> {
-    await this.reference?.setWeights(this.model.weights);
-    if (files === undefined) {
-      await this.policy.setWeights(this.model.weights);
-      await this.gradientStep.resetMoments();
-      return;
+    const { policy, reference, model } = this;
+    const saved = files === undefined ? null : readSnapshot(files, this.identity);
+    if (reference !== null && reference.prefix !== policy.prefix) await reference.setWeights(model.weights);
+    if (policy.lora === null) {
+      await policy.moveWeights(saved?.trained ?? model.weights);
+    } else {
+      await policy.moveWeights(model.weights);
+      await policy.setAdapter(saved?.trained ?? initialAdapter(model.config, policy.lora, this.options.seed));
     }
-    const { weights, moments, progress } = readSnapshot(files, this.identity);
-    await this.policy.setWeights(weights);
-    await this.engine.set(
+    await this.gradientStep.allocate();
+    if (saved === null) return;
+    await this.engine.move(
       Object.fromEntries(
-        momentNames(Object.keys(this.policy.trainable)).map((name): [string, Value] => {
-          const moment = moments[name];
+        momentNames(Object.keys(policy.trainable)).map((name): [string, Value] => {
+          const moment = saved.moments[name];
           if (moment === undefined) throw new TrainerInputError('invalid_snapshot', null, `the snapshot lacks ${name}`);
           return [name, float32(moment.data, moment.shape)];
         }),
       ),
     );
-    this.progress = progress;
+    this.progress = saved.progress;
   }
 
   async runStep(): Promise<StepReport> {
@@ -168,7 +165,7 @@ class ReinforcementTrainer implements Trainer {
 
     const trainingStarted = performance.now();
     const { groups, sequences, advantageMetrics } = this.computeAdvantages(rollout, prompts, rows);
-    const learningRate = h.learning_rate * Math.min(1, (this.progress.updates + 1) / this.warmUp);
+    const learningRate = h.learning_rate * learningRateShare(h, this.progress.updates + 1, step);
     let updated: UpdateReport | null = null;
     if (sequences.length > 0) {
       updated = await surrogateUpdate(
@@ -176,19 +173,22 @@ class ReinforcementTrainer implements Trainer {
         await this.withReference(sequences),
         this.progress.updates + 1,
         {
-          learningRate: h.learning_rate,
+          learningRate,
           clipEpsilon: h.clip_epsilon,
           klCoefficient: h.kl_coefficient,
           temperature: h.temperature,
         },
       );
-      requireFinite(updated, step);
     }
+    const skippedInARow =
+      updated === null ? this.progress.skippedInARow : updated.applied ? 0 : this.progress.skippedInARow + 1;
+    if (skippedInARow >= SKIPPED_UPDATES_LIMIT) throw diverged(skippedInARow, step);
     const trainingTime = (performance.now() - trainingStarted) / 1000;
     this.progress = {
       step,
-      updates: this.progress.updates + (updated === null ? 0 : 1),
-      trainedTokens: this.progress.trainedTokens + (updated?.tokens ?? 0),
+      updates: this.progress.updates + (updated?.applied ? 1 : 0),
+      skippedInARow,
+      trainedTokens: this.progress.trainedTokens + (updated?.applied ? updated.tokens : 0),
       completions: this.progress.completions + prompts.length * h.group_size,
       graderErrors: this.progress.graderErrors + Object.values(rollout.errors).reduce((a, b) => a + b, 0),
     };
@@ -208,6 +208,7 @@ class ReinforcementTrainer implements Trainer {
       },
       groups,
       graderErrors: rollout.errors,
+      warnings: updated?.applied === false ? [skippedMessage(step, updated)] : [],
       ...(validation === undefined ? {} : { validation }),
       timing: {
         sampling: rollout.samplingTime,
@@ -313,17 +314,16 @@ class ReinforcementTrainer implements Trainer {
   }
 
   async snapshot(): Promise<SnapshotFile[]> {
-    const weights = await this.policy.weights();
-    const names = momentNames(Object.keys(this.policy.trainable));
-    const moments = (await this.engine.get(names)) as Weights;
-    return snapshotFiles(
-      this.model,
-      weights,
+    const { policy } = this;
+    const trained = await policy.trainedWeights();
+    const moments = (await this.engine.get(momentNames(Object.keys(policy.trainable)))) as Weights;
+    return snapshotFiles(this.model, await policy.mergedWeights(), {
+      trained,
       moments,
-      this.identity,
-      this.options.hyperparameters.batch_size,
-      this.progress,
-    );
+      identity: this.identity,
+      batchSize: this.options.hyperparameters.batch_size,
+      progress: this.progress,
+    });
   }
 
   async close(): Promise<void> {
@@ -333,6 +333,7 @@ class ReinforcementTrainer implements Trainer {
 
 function updateMetrics(update: UpdateReport | null): Record<string, number> {
   if (update === null) return { updated: 0 };
+  if (!update.applied) return { updated: 0, skipped_updates: 1 };
   return {
     updated: 1,
     loss: update.loss,
@@ -352,12 +353,30 @@ function failOnBrokenGrader(rollout: Rollout, step: number): void {
   throw new GradersFailedError(`the grader failed on ${failed} of ${all} completions of step ${step}:${first}`);
 }
 
-/** A weight that is no number stays so: better to stop at the step that made it. */
-function requireFinite(update: UpdateReport, step: number): void {
-  if (Number.isFinite(update.loss) && Number.isFinite(update.gradientNorm)) return;
-  throw new TrainerInputError(
+const skippedMessage = (step: number, { loss, gradientNorm }: UpdateReport): string =>
+  `Step ${step} made no update: its loss is ${loss} and its gradient's norm ${gradientNorm}`;
+
+function diverged(times: number, step: number): TrainerInputError {
+  return new TrainerInputError(
     'training_diverged',
     'method.reinforcement.hyperparameters.learning_rate',
-    `step ${step} gave a loss of ${update.loss} and a gradient norm of ${update.gradientNorm}; lower the learning rate`,
+    `loss or gradient was no finite number ${times} times in a row, the last at step ${step}; lower learning_rate or ` +
+      'optimizer.max_grad_norm, or raise warmup_steps',
   );
+}
+
+function loraOptions({ trainable, lora }: TrainerHyperparameters): LoraOptions | null {
+  if (trainable === 'full') return null;
+  return { rank: lora.rank, alpha: lora.alpha, rslora: lora.rslora, targetModules: lora.target_modules };
+}
+
+/** @throws TrainerInputError for modules that the model has not */
+function policyOf(model: ModelFolder, engine: Engine, options: ConstructorParameters<typeof Policy>[2]): Policy {
+  try {
+    return new Policy(model.config, engine, options);
+  } catch (error) {
+    if (!(error instanceof LoraTargetError)) throw error;
+    const param = 'method.reinforcement.hyperparameters.lora.target_modules';
+    throw new TrainerInputError('invalid_hyperparameter', param, error.message);
+  }
 }

@@ -4,25 +4,29 @@ import {
   concat,
   gatherRows,
   input,
-  mul,
   reshape,
   scalar,
-  slice,
   stopGradient,
   type Tensor,
 } from '@polymode/autodiff';
-import { type GroupShape, groupHidden, groupInputs, type Policy, tokenStatistics } from '@polymode/policy';
+import {
+  after,
+  chunkOf,
+  type GroupCounts,
+  type GroupShape,
+  groupHidden,
+  groupInputs,
+  type Policy,
+  tokenStatistics,
+  type VocabularyChunks,
+} from '@polymode/policy';
 import type { TokenLoss } from './token-loss.js';
 
 /** Names of a training graph's tensors that are gradients: the outputs, and what earlier passes summed up to. */
 export const GRADIENT = 'gradient/';
 export const ACCUMULATED = 'accumulated/';
 
-export interface TrainingShape extends GroupShape {
-  /** k ≥ 1: how many parts the completion tokens meet the vocabulary in */
-  readonly chunks: number;
-  /** tokens of each part; the last has what is left */
-  readonly chunkRows: number;
+export interface TrainingShape extends GroupShape, VocabularyChunks {
   /** whether gradients of earlier passes are added */
   readonly accumulate: boolean;
 }
@@ -30,20 +34,25 @@ export interface TrainingShape extends GroupShape {
 /**
  * A loss over the completion tokens of groups, and its gradient by everything that the policy trains.
  *
- * The vocabulary's logits are the largest thing in such a graph, so they are never there whole: k chunks of tokens, one
+ * The vocabulary's logits are never there whole: k chunks of tokens, one
  * after the other, each go forward to the loss and back to their hidden states before the next begins. The rest of the
  * model is then differentiated from the hidden states.
  *
  * Inputs: those of `groupInputs`, the policy's parameters, the loss's own: [M] a token, scalars a step.
  * Outputs: `loss`; `log_probabilities` and `entropies` [M]; GRADIENT + name of each trained parameter.
  */
-export function trainingGraph(policy: Policy, loss: TokenLoss, shape: TrainingShape): Record<string, Tensor> {
+export function trainingGraph(
+  policy: Policy,
+  loss: TokenLoss,
+  shape: TrainingShape,
+  counts: GroupCounts = { groups: 'N', tokens: 'M' },
+): Record<string, Tensor> {
   const { config } = policy;
   const parameters = policy.parameterInputs();
-  const { tokens, positions, lengths, at, targets, temperature } = groupInputs(shape);
+  const { tokens, positions, lengths, at, targets, temperature } = groupInputs(shape, counts);
   const names = Object.keys(policy.trainable);
   const trained = names.map((name) => parameters[name]!);
-  const once = memo((name) => input(name, 'float32', ['M']));
+  const once = memo((name) => input(name, 'float32', [counts.tokens]));
   const perStep = memo((name) => input(name, 'float32', []));
 
   const hidden = groupHidden(config, parameters, tokens, positions, lengths, shape);
@@ -54,9 +63,8 @@ export function trainingGraph(policy: Policy, loss: TokenLoss, shape: TrainingSh
   for (let i = 0; i < shape.chunks; i++) {
     // From here backwards nothing flows but what is handed on below.
     let rows = stopGradient(chunkOf(chosen, shape, i));
-    // A chunk waits for the one before it, or the runtime would hold the logits of several at once.
     const before = hiddenGradients[i - 1];
-    if (before !== undefined) rows = add(rows, mul(slice(slice(before, 0, 0, 1), 1, 0, 1), 0));
+    if (before !== undefined) rows = after(rows, before);
     const statistics = tokenStatistics(config, parameters, rows, chunkOf(targets, shape, i), temperature);
     const value = loss.build(statistics, (name) => chunkOf(once(name), shape, i), perStep);
     const [toHidden, ...toParameters] = backward([{ output: value, gradient: scalar(1) }], [rows, ...trained]);
@@ -84,12 +92,6 @@ export function trainingGraph(policy: Policy, loss: TokenLoss, shape: TrainingSh
       : gradient;
   }
   return outputs;
-}
-
-/** The i-th part along the first axis. */
-function chunkOf(x: Tensor, { chunks, chunkRows }: TrainingShape, i: number): Tensor {
-  if (chunks === 1) return x;
-  return slice(x, 0, i * chunkRows, i === chunks - 1 ? Number.POSITIVE_INFINITY : (i + 1) * chunkRows);
 }
 
 function sumOf(a: Tensor | null, b: Tensor | null): Tensor | null {

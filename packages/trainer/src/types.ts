@@ -105,6 +105,8 @@ export interface StepReport {
   readonly metrics: Readonly<Record<string, number>>;
   readonly groups: readonly GradedGroup[];
   readonly graderErrors: GraderErrors;
+  /** what the job's owner should know beside the figures, a sentence each */
+  readonly warnings: readonly string[];
   readonly validation?: ValidationReport;
   /** seconds: sampling, grading, training, eval, full_iteration; the only part that varies between runs */
   readonly timing: Readonly<Record<string, number>>;

@@ -76,9 +76,9 @@ function difference(a: ArrayLike<number>, b: ArrayLike<number>): number[] {
 async function train(
   policy: Policy,
   values: Reference,
-): Promise<{ losses: number[]; norms: number[]; weights: Weights }> {
+): Promise<{ losses: number[]; norms: number[]; applied: boolean[]; weights: Weights }> {
   const step = new GradientStep(policy);
-  await step.resetMoments();
+  await step.allocate();
   const sequences = values.sequences.map((s) => ({
     prompt: s.prompt,
     completion: s.completion,
@@ -87,6 +87,7 @@ async function train(
     referenceLogProbabilities: Float32Array.from(s.reference_log_probabilities),
   }));
   const [losses, norms]: [number[], number[]] = [[], []];
+  const applied: boolean[] = [];
   for (const update of values.losses.keys()) {
     const report = await surrogateUpdate(step, sequences, update + 1, {
       learningRate: values.learning_rate,
@@ -96,8 +97,9 @@ async function train(
     });
     losses.push(report.loss);
     norms.push(report.gradientNorm);
+    applied.push(report.applied);
   }
-  return { losses, norms, weights: await policy.weights() };
+  return { losses, norms, applied, weights: await policy.weights() };
 }
 
 describe.each(['updates-tied', 'updates-untied'])('%s against PyTorch', (model) => {
@@ -144,5 +146,20 @@ describe.each(['updates-tied', 'updates-untied'])('%s against PyTorch', (model) 
       expect(faint).toBeLessThan(FAINT_WEIGHT_TOLERANCE);
       expect(faintWeights).toBeLessThanOrEqual(3);
     });
+  });
+});
+
+describe('a gradient that is no number', () => {
+  it('changes nothing: the updates after it are as if it had not been', async () => {
+    const fixture = await load('updates-tied');
+    const undisturbed = await train(await policyOf(fixture, 'fused', 1), fixture.values);
+    const policy = await policyOf(fixture, 'fused', 1);
+    const spoilt = fixture.values.sequences.map((s, i) => ({ ...s, advantage: i === 1 ? Number.NaN : s.advantage }));
+    const { losses, applied } = await train(policy, { ...fixture.values, sequences: spoilt });
+    expect(losses.every(Number.isNaN)).toBe(true);
+    expect(applied).toEqual([false, false, false]);
+    expect(await policy.weights()).toEqual(fixture.weights);
+    const { weights } = await train(policy, fixture.values);
+    expect(weights).toEqual(undisturbed.weights);
   });
 });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readSafetensors } from '@polymode/policy';
+import { readModelFolder, readSafetensors, type Weights } from '@polymode/policy';
 import {
   createTrainer,
   GradersFailedError,
@@ -36,27 +36,34 @@ const digests = (files: readonly SnapshotFile[]): Record<string, string> =>
 /** What a step says, without the seconds it took. */
 const repeatable = ({ timing: _, ...report }: StepReport): object => report;
 
+const DECAYING = { weight_decay: 0.1, beta1: 0.8, beta2: 0.99, epsilon: 1e-6, max_grad_norm: 0.5 };
+
 describe('a job', () => {
   it.each([
     ['plain', {}],
     ['with a reference', { kl_coefficient: 0.05 }],
     ['with filtered sampling', { top_p: 0.9, temperature: 0.8 }],
-  ])('%s ends with the same bytes when it is stopped and resumed', async (_, settings) => {
-    const options = { ...smallJob(settings), threads: 2 };
-    const whole = await start(options);
-    const reports = await run(whole, 6);
-    const final = await whole.snapshot();
+    ['with an adapter', { trainable: 'lora', kl_coefficient: 0.05 }],
+    ['with a schedule and decay', { lr_schedule: 'cosine', warmup_steps: 2, optimizer: DECAYING }],
+  ] satisfies [string, Parameters<typeof smallJob>[0]][])(
+    '%s ends with the same bytes when it is stopped and resumed',
+    async (_, settings) => {
+      const options = { ...smallJob(settings), threads: 2 };
+      const whole = await start(options);
+      const reports = await run(whole, 6);
+      const final = await whole.snapshot();
 
-    for (const stopAt of [1, 4]) {
-      const first = await start(options);
-      await run(first, stopAt);
-      const resumed = await start({ ...options, resumeFrom: asMap(await first.snapshot()) });
-      expect(resumed.step).toBe(stopAt);
-      const rest = await run(resumed, 6);
-      expect(rest.map(repeatable)).toEqual(reports.slice(stopAt).map(repeatable));
-      expect(digests(await resumed.snapshot())).toEqual(digests(final));
-    }
-  });
+      for (const stopAt of [1, 4]) {
+        const first = await start(options);
+        await run(first, stopAt);
+        const resumed = await start({ ...options, resumeFrom: asMap(await first.snapshot()) });
+        expect(resumed.step).toBe(stopAt);
+        const rest = await run(resumed, 6);
+        expect(rest.map(repeatable)).toEqual(reports.slice(stopAt).map(repeatable));
+        expect(digests(await resumed.snapshot())).toEqual(digests(final));
+      }
+    },
+  );
 
   it('changes its weights by every step, and takes another course with another seed', async () => {
     const options = smallJob();
@@ -138,6 +145,72 @@ describe('a job', () => {
     const reports = await run(trainer, 3);
     expect(reports[0]!.metrics.kl).toBeLessThan(1e-9);
     expect(reports[2]!.metrics.kl).toBeGreaterThan(1e-6);
+  });
+});
+
+describe('an adapter', () => {
+  const adapted = (overrides: Parameters<typeof smallJob>[0] = {}): TrainerOptions =>
+    smallJob({ trainable: 'lora', learning_rate: 1e-2, kl_coefficient: 0.01, ...overrides });
+  const trained = async (t: Trainer): Promise<Weights> =>
+    readSafetensors(asMap(await t.snapshot()).get('state/trained.safetensors')!);
+
+  it('starts as the base model, learns by all its parts, and is measured against the base', async () => {
+    const trainer = await start(adapted());
+    const base = (await readModelFolder(smallJob().modelDir)).weights;
+    const merged = readSafetensors(asMap(await trainer.snapshot()).get('model/model.safetensors')!);
+    for (const [name, { data }] of Object.entries(base)) expect(merged[name]!.data, name).toEqual(data);
+    const before = await trained(trainer);
+    const reports = await run(trainer, 3);
+    const after = await trained(trainer);
+    expect(Object.keys(after).length).toBeGreaterThan(0);
+    for (const [name, { data }] of Object.entries(after)) expect(data, name).not.toEqual(before[name]!.data);
+    expect(reports[0]!.metrics.kl).toBeLessThan(1e-9);
+    expect(reports[2]!.metrics.kl).toBeGreaterThan(1e-6);
+  });
+
+  it('is put on the modules that are asked for', async () => {
+    const lora = { rank: 2, alpha: 4, rslora: true, target_modules: ['q_proj', 'down_proj'] };
+    const names = Object.keys(await trained(await start(adapted({ lora }))));
+    expect(names.every((n) => n.includes('.q_proj.') || n.includes('.down_proj.'))).toBe(true);
+    await expect(start(adapted({ lora: { ...lora, target_modules: ['wq'] } }))).rejects.toMatchObject({
+      param: 'method.reinforcement.hyperparameters.lora.target_modules',
+      message: expect.stringMatching(/no module of this model is named "wq".*q_proj/),
+    });
+  });
+});
+
+describe('a learning rate that breaks the policy', () => {
+  /** Every other completion is right, whatever it says. */
+  const alternating = (): TrainerOptions['grader'] => {
+    const grader = compileGrader({ type: 'task', task: 'hypospace/voxel' });
+    let calls = 0;
+    return {
+      ...grader,
+      config: grader.config,
+      name: grader.name,
+      type: grader.type,
+      checkItem: (item) => grader.checkItem(item),
+      grade: async () => ({ reward: calls++ % 2, outcome: `${calls % 2}` }),
+    };
+  };
+
+  it('is told of at each update that is skipped, and ends the job the third time in a row', async () => {
+    const options = { ...smallJob({ learning_rate: 1e30 }), validationRows: [], grader: alternating() };
+    const first = await start(options);
+    const [fine, skipped] = await run(first, 2);
+    expect(fine).toMatchObject({ warnings: [], metrics: { updated: 1 } });
+    expect(skipped!.metrics).toMatchObject({ updated: 0, skipped_updates: 1 });
+    expect(skipped!.warnings).toEqual([
+      expect.stringMatching(/^Step 2 made no update: its loss is .* and its gradient.s norm NaN$/),
+    ]);
+
+    // Resumed: the count of skipped updates is part of the state.
+    const resumed = await start({ ...options, resumeFrom: asMap(await first.snapshot()) });
+    await run(resumed, 3);
+    await expect(resumed.runStep()).rejects.toMatchObject({
+      code: 'training_diverged',
+      message: expect.stringMatching(/3 times in a row, the last at step 4; lower learning_rate/),
+    });
   });
 });
 

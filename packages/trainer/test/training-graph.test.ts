@@ -1,6 +1,6 @@
 import { compileGraph, Engine, type ExecutionProvider, float32, type Profile } from '@polymode/autodiff';
 import { findWebGpu } from '@polymode/autodiff/testing';
-import { type Policy, packGroups, type Sequence } from '@polymode/policy';
+import { microBatches, type Policy, packGroups, type Sequence } from '@polymode/policy';
 import { describe, expect, it } from 'vitest';
 import {
   completionValues,
@@ -11,7 +11,6 @@ import {
   sequencesOf,
   worstGradient,
 } from '../../policy/test/references.js';
-import { microBatches } from '../dist/micro-batches.js';
 import { surrogateLoss } from '../dist/surrogate-update.js';
 import { GRADIENT, trainingGraph } from '../dist/training-graph.js';
 

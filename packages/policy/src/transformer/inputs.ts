@@ -1,4 +1,4 @@
-import { input, type Tensor } from '@polymode/autodiff';
+import { type Dim, input, type Tensor } from '@polymode/autodiff';
 import type { ModelConfig } from '../config.js';
 import { parameterShapes } from '../families/index.js';
 import type { GroupShape } from './attention.js';
@@ -22,25 +22,32 @@ export function sequenceInputs(
   };
 }
 
+/** How many groups there are and how many completion tokens; named where graphs serve any number. */
+export interface GroupCounts {
+  /** N */
+  readonly groups: Dim;
+  /** M */
+  readonly tokens: Dim;
+}
+
 /** `PackedGroups` of one fixed shape as graph inputs, and the temperature, a float32 scalar. */
-export function groupInputs({
-  promptLength,
-  completionLength,
-  groupSize,
-}: GroupShape): Record<'tokens' | 'positions' | 'lengths' | 'at' | 'targets' | 'temperature', Tensor> {
+export function groupInputs(
+  { promptLength, completionLength, groupSize }: GroupShape,
+  counts: GroupCounts = { groups: 'N', tokens: 'M' },
+): Record<'tokens' | 'positions' | 'lengths' | 'at' | 'targets' | 'temperature', Tensor> {
   const time = promptLength + groupSize * completionLength;
   return {
-    tokens: input('tokens', 'int32', ['N', time]),
-    positions: input('positions', 'int32', ['N', time]),
-    lengths: input('lengths', 'int32', ['N']),
-    ...chosenTokens(),
+    tokens: input('tokens', 'int32', [counts.groups, time]),
+    positions: input('positions', 'int32', [counts.groups, time]),
+    lengths: input('lengths', 'int32', [counts.groups]),
+    ...chosenTokens(counts.tokens),
   };
 }
 
-function chosenTokens(): Record<'at' | 'targets' | 'temperature', Tensor> {
+function chosenTokens(count: Dim = 'M'): Record<'at' | 'targets' | 'temperature', Tensor> {
   return {
-    at: input('at', 'int32', ['M']),
-    targets: input('targets', 'int32', ['M']),
+    at: input('at', 'int32', [count]),
+    targets: input('targets', 'int32', [count]),
     temperature: input('temperature', 'float32', []),
   };
 }

@@ -76,7 +76,7 @@ const engine = new Engine({ threads: Number(values.threads) });
 const policy = new Policy(config, engine, { prefix: 'policy/', paddingToken: tokenizer.paddingToken });
 const gradientStep = new GradientStep(policy);
 await policy.setWeights(initialWeights());
-await gradientStep.resetMoments();
+await gradientStep.allocate();
 
 const started = performance.now();
 for (let step = 1; step <= steps; step++) {

@@ -1,10 +1,10 @@
-import { type GroupShape, groupShape, type SequenceGroup } from '@polymode/policy';
-import type { TrainingSequence } from './token-loss.js';
+import { groupShape, type Sequence, type SequenceGroup } from './batch.js';
+import type { GroupShape } from './transformer/attention.js';
 
-/** Groups that go forward and backward together, and the sequences in them, in the order of their tokens. */
-export interface MicroBatch {
+/** Groups that go through the model together, and the sequences in them, in the order of their tokens. */
+export interface MicroBatch<S extends Sequence> {
   readonly groups: readonly SequenceGroup[];
-  readonly sequences: readonly TrainingSequence[];
+  readonly sequences: readonly S[];
   readonly shape: GroupShape;
 }
 
@@ -15,11 +15,11 @@ export interface MicroBatch {
  *
  * @param fits whether so many groups of a shape fit; a single sequence is taken whether it fits or not
  */
-export function microBatches(
-  sequences: readonly TrainingSequence[],
+export function microBatches<S extends Sequence>(
+  sequences: readonly S[],
   fits: (shape: GroupShape, groups: number) => boolean,
-): MicroBatch[] {
-  const batches: TrainingSequence[][][] = [];
+): MicroBatch<S>[] {
+  const batches: S[][][] = [];
   for (const piece of groupsOf(sequences).flatMap((group) => pieces(group, fits))) {
     const current = batches[batches.length - 1];
     if (current !== undefined && fits(shapeOf([...current, piece]), current.length + 1)) current.push(piece);
@@ -32,8 +32,8 @@ export function microBatches(
   }));
 }
 
-function groupsOf(sequences: readonly TrainingSequence[]): TrainingSequence[][] {
-  const groups: TrainingSequence[][] = [];
+function groupsOf<S extends Sequence>(sequences: readonly S[]): S[][] {
+  const groups: S[][] = [];
   for (const sequence of sequences) {
     const current = groups[groups.length - 1];
     if (current !== undefined && samePrompt(current[0]!, sequence)) current.push(sequence);
@@ -42,27 +42,24 @@ function groupsOf(sequences: readonly TrainingSequence[]): TrainingSequence[][] 
   return groups;
 }
 
-function samePrompt(a: TrainingSequence, b: TrainingSequence): boolean {
+function samePrompt(a: Sequence, b: Sequence): boolean {
   return a.prompt === b.prompt || (a.prompt.length === b.prompt.length && a.prompt.every((t, i) => t === b.prompt[i]));
 }
 
 /** A group in as few pieces of nearly equal size as fit. */
-function pieces(
-  group: readonly TrainingSequence[],
-  fits: (shape: GroupShape, groups: number) => boolean,
-): TrainingSequence[][] {
+function pieces<S extends Sequence>(group: readonly S[], fits: (shape: GroupShape, groups: number) => boolean): S[][] {
   for (let count = 1; ; count++) {
     const size = Math.ceil(group.length / count);
-    const cut: TrainingSequence[][] = [];
+    const cut: S[][] = [];
     for (let from = 0; from < group.length; from += size) cut.push(group.slice(from, from + size));
     if (size === 1 || cut.every((piece) => fits(shapeOf([piece]), 1))) return cut;
   }
 }
 
-function toGroup(piece: readonly TrainingSequence[]): SequenceGroup {
+function toGroup(piece: readonly Sequence[]): SequenceGroup {
   return { prompt: piece[0]!.prompt, completions: piece.map((s) => s.completion) };
 }
 
-function shapeOf(groups: readonly (readonly TrainingSequence[])[]): GroupShape {
+function shapeOf(groups: readonly (readonly Sequence[])[]): GroupShape {
   return groupShape(groups.map(toGroup));
 }

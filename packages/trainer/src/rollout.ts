@@ -1,5 +1,5 @@
 import type { Completion, Policy, SamplingOptions, UniformSource } from '@polymode/policy';
-import { type Grader, GraderRuntimeError } from '@polymode/verifiers';
+import { compileOutcome, type Grader, GraderRuntimeError, sampleOf } from '@polymode/verifiers';
 import type { Prompt } from './prompts.js';
 import type { TrainRow } from './types.js';
 
@@ -46,6 +46,7 @@ export async function rollOut(
     options,
   );
   const drawn = performance.now();
+  const outcome = compileOutcome(undefined, grader);
   const errors: Record<string, number> = {};
   const errorMessages: string[] = [];
 
@@ -53,9 +54,11 @@ export async function rollOut(
     const text = decode(completion.tokens);
     const { messages: _, tools: __, ...item } = row;
     try {
-      const { reward, outcome } = await grader.grade({ output_text: text }, item);
+      const sample = sampleOf(text, completion.finishReason);
+      const grade = await grader.grade(sample, item);
+      const { reward } = grade;
       if (!Number.isFinite(reward)) throw new GraderRuntimeError(`the grader's reward is ${reward}`, 'other_error');
-      return { completion, text, grade: { reward, outcome } };
+      return { completion, text, grade: { reward, outcome: outcome.of(sample, item, grade) } };
     } catch (error) {
       if (!(error instanceof GraderRuntimeError)) throw error;
       errors[error.kind] = (errors[error.kind] ?? 0) + 1;

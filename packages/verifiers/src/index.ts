@@ -1,19 +1,18 @@
 export {
   type Grade,
+  type GradeOptions,
   type Grader,
   type GraderConfig,
   GraderConfigError,
+  type GraderErrorDetails,
   type GraderErrorKind,
   GraderRuntimeError,
   type Item,
   type ItemProblem,
   type Sample,
-  type StringCheckConfig,
-  type StringCheckOperation,
-  type TaskConfig,
+  type TokenUsage,
 } from './grader.js';
 export { compileGrader } from './graders/index.js';
-export { UNPARSEABLE } from './graders/task.js';
 export {
   type IdealSummary,
   idealL1,
@@ -32,6 +31,9 @@ export {
   uniqueness,
   validity,
 } from './metrics.js';
+export { compileOutcome, type Outcome, type OutcomeConfig, UNPARSEABLE } from './outcome.js';
+export { sampleOf } from './sample.js';
+export type { GraderServices, JudgeSettings } from './services.js';
 export type { Assessment, GenerateOptions, GradableTask, PromptStyle, Row, Task } from './task.js';
 export type { Expression, Operator } from './tasks/boolean/expression.js';
 export { type BooleanInstance, hypothesisSpace, type Observation } from './tasks/boolean/space.js';

@@ -1,6 +1,14 @@
-import { GraderConfigError, GraderRuntimeError, type Item, type ItemProblem, type Sample } from './grader.js';
+import {
+  GraderConfigError,
+  GraderRuntimeError,
+  type Item,
+  type ItemProblem,
+  type Sample,
+  UnreadableAnswerError,
+} from './grader.js';
+import { parsed } from './sample.js';
 
-type Step = string | number;
+export type Step = string | number;
 
 interface Variable {
   readonly namespace: 'item' | 'sample';
@@ -12,18 +20,21 @@ interface Variable {
 
 /** Text with `{{ item.path[0].x }}` and `{{ sample.output_text }}` variables in it. */
 export interface Template {
+  /** whether any variable reads the answer */
+  readonly readsSample: boolean;
   /** item variables that `item` cannot fill */
   checkItem(item: Item): ItemProblem[];
   /**
    * The text with every variable replaced: strings as they are, other values as JSON.
    *
-   * @throws GraderRuntimeError `invalid_variable_error` when a variable has no value, `sample_parse_error` when
+   * @throws GraderRuntimeError `invalid_variable_error` when the row lacks a value
+   * @throws UnreadableAnswerError `invalid_variable_error` when the answer lacks one, `sample_parse_error` when
    * `sample.output_json` is read and the answer is not JSON
    */
   fill(sample: Sample, item: Item): string;
 }
 
-const SAMPLE_FIELDS = ['output_text', 'output_json'];
+const SAMPLE_FIELDS = ['output_text', 'output_json', 'output_tools', 'choices'];
 const RESERVED_ITEM_FIELDS = ['messages', 'tools'];
 
 /**
@@ -34,6 +45,7 @@ export function compileTemplate(source: string, param: string): Template {
   const parts = split(source, param);
   const variables = parts.filter((part) => typeof part !== 'string');
   return {
+    readsSample: variables.some((v) => v.namespace === 'sample'),
     checkItem(item) {
       return variables
         .filter((v) => v.namespace === 'item' && lookUp(item, v.steps) === undefined)
@@ -63,6 +75,16 @@ function split(source: string, param: string): (string | Variable)[] {
   return parts;
 }
 
+/**
+ * Steps of a path such as `a.b[0]` into JSON.
+ *
+ * @param param the field that holds it, for errors
+ * @throws GraderConfigError
+ */
+export function compilePath(path: string, param: string): Step[] {
+  return parseSteps(path.startsWith('[') ? path : `.${path}`, 0, path, param);
+}
+
 const STEP = /\.([^\s.[\]{}]+)|\[(\d+)\]/y;
 
 function parseVariable(text: string, param: string): Variable {
@@ -73,19 +95,7 @@ function parseVariable(text: string, param: string): Variable {
       param,
     );
   }
-  const steps: Step[] = [];
-  STEP.lastIndex = namespace.length;
-  while (STEP.lastIndex < text.length) {
-    const from = STEP.lastIndex;
-    const step = STEP.exec(text);
-    if (step === null) {
-      throw new GraderConfigError(
-        `'{{ ${text} }}' is not a path from character ${from} on. Write names after dots and positions in brackets, as in {{ item.answers[0].text }}.`,
-        param,
-      );
-    }
-    steps.push(step[1] ?? Number(step[2]));
-  }
+  const steps = parseSteps(text, namespace.length, `{{ ${text} }}`, param);
   const field = steps[0];
   if (field === undefined) {
     throw new GraderConfigError(
@@ -99,7 +109,7 @@ function parseVariable(text: string, param: string): Variable {
       param,
     );
   }
-  if (text.startsWith('sample.output_text') && steps.length > 1) {
+  if (namespace === 'sample' && field === 'output_text' && steps.length > 1) {
     throw new GraderConfigError(
       `sample.output_text is text and has no parts. Read a JSON answer with sample.output_json.`,
       param,
@@ -114,30 +124,46 @@ function parseVariable(text: string, param: string): Variable {
   return { namespace, steps, text };
 }
 
-function resolve(variable: Variable, sample: Sample, item: Item): unknown {
-  const root = variable.namespace === 'item' ? item : sampleFields(variable, sample);
-  const value = lookUp(root, variable.steps);
-  if (value === undefined) {
-    const where = variable.namespace === 'item' ? 'the row' : 'the answer';
-    throw new GraderRuntimeError(`{{ ${variable.text} }} has no value in ${where}.`, 'invalid_variable_error');
+function parseSteps(text: string, from: number, shown: string, param: string): Step[] {
+  const steps: Step[] = [];
+  STEP.lastIndex = from;
+  while (STEP.lastIndex < text.length) {
+    const at = STEP.lastIndex;
+    const step = STEP.exec(text);
+    if (step === null) {
+      throw new GraderConfigError(
+        `'${shown}' is not a path from '${text.slice(at)}' on. Write names after dots and positions in brackets, as in answers[0].text.`,
+        param,
+      );
+    }
+    steps.push(step[1] ?? Number(step[2]));
   }
-  return value;
+  return steps;
 }
 
-function sampleFields(variable: Variable, sample: Sample): Record<string, unknown> {
-  if (variable.steps[0] === 'output_text') return { output_text: sample.output_text };
-  try {
-    return { output_json: JSON.parse(sample.output_text) };
-  } catch {
-    throw new GraderRuntimeError(
-      `{{ ${variable.text} }} needs a JSON answer and this one is not JSON.`,
-      'sample_parse_error',
-    );
+function resolve(variable: Variable, sample: Sample, item: Item): unknown {
+  if (variable.namespace === 'item') {
+    const value = lookUp(item, variable.steps);
+    if (value !== undefined) return value;
+    throw new GraderRuntimeError(`{{ ${variable.text} }} has no value in the row.`, 'invalid_variable_error');
   }
+  const value = lookUp(sampleFields(variable, sample), variable.steps);
+  if (value !== undefined) return value;
+  throw new UnreadableAnswerError(`{{ ${variable.text} }} has no value in the answer.`, 'invalid_variable_error');
+}
+
+function sampleFields(variable: Variable, sample: Sample): Sample {
+  if (variable.steps[0] !== 'output_json' || sample.output_json !== undefined) return sample;
+  const json = parsed(sample.output_text);
+  if (json !== undefined) return { ...sample, output_json: json };
+  throw new UnreadableAnswerError(
+    `{{ ${variable.text} }} needs a JSON answer and this one is not JSON.`,
+    'sample_parse_error',
+  );
 }
 
 /** undefined where the path leads nowhere; own fields only, so `item.constructor` is a missing field. */
-function lookUp(root: unknown, steps: readonly Step[]): unknown {
+export function lookUp(root: unknown, steps: readonly Step[]): unknown {
   let value = root;
   for (const step of steps) {
     if (typeof value !== 'object' || value === null) return undefined;

@@ -25,10 +25,7 @@ describe('string_check', () => {
     ['ilike', 'well, YES!', 'yes', 1],
     ['ilike', 'well, no!', 'yes', 0],
   ])('%s of %j and %j is %i', async (operation, text, answer, reward) => {
-    expect(await check({ operation }).grade({ output_text: text }, { answer })).toEqual({
-      reward,
-      outcome: text.trim(),
-    });
+    expect(await check({ operation }).grade({ output_text: text }, { answer })).toEqual({ reward });
   });
 
   it('returns its definition and nothing else', () => {
@@ -74,9 +71,14 @@ describe('templates', () => {
   it('reads a JSON answer', async () => {
     const grader = check({ input: '{{ sample.output_json.a[1] }}', reference: '7' });
     expect(await grader.grade({ output_text: '{"a": [0, 7]}' }, {})).toMatchObject({ reward: 1 });
-    await expect(grader.grade({ output_text: 'seven' }, {})).rejects.toMatchObject({ kind: 'sample_parse_error' });
-    await expect(grader.grade({ output_text: '{"a": []}' }, {})).rejects.toMatchObject({
-      kind: 'invalid_variable_error',
+    // The answer is at fault, not the grader: it earns nothing.
+    expect(await grader.grade({ output_text: 'seven' }, {})).toEqual({
+      reward: 0,
+      unreadable: { kind: 'sample_parse_error', message: expect.stringContaining('not JSON') },
+    });
+    expect(await grader.grade({ output_text: '{"a": []}' }, {})).toMatchObject({
+      reward: 0,
+      unreadable: { kind: 'invalid_variable_error' },
     });
   });
 
@@ -135,9 +137,9 @@ describe('definitions that are refused', () => {
     [{ ...stringCheck, reference: '{{ item.a' }, 'grader.reference', 'never closes'],
     [{ ...stringCheck, reference: '{{ item.messages[0].content }}' }, 'grader.reference', 'never part of item'],
     [
-      { ...stringCheck, input: '{{ sample.output_tools[0] }}' },
+      { ...stringCheck, input: '{{ sample.output_image }}' },
       'grader.input',
-      'sample.output_text, sample.output_json',
+      'sample.output_text, sample.output_json, sample.output_tools, sample.choices',
     ],
     [{ ...stringCheck, input: '{{ sample.output_text.x }}' }, 'grader.input', 'no parts'],
     [{ type: 'task' }, 'grader.task', 'Missing'],

@@ -5,7 +5,14 @@ import {
   ValidateGraderRequest,
   type ValidateGraderResponse,
 } from '@polymode/contracts';
-import { type Grade, type Grader, GraderRuntimeError } from '@polymode/verifiers';
+import {
+  compileOutcome,
+  type Grade,
+  type Grader,
+  type GraderErrorKind,
+  GraderRuntimeError,
+  sampleOf,
+} from '@polymode/verifiers';
 import type { FastifyInstance } from 'fastify';
 import { graderOf } from '../grader-definition.js';
 import { parseRequest } from '../validation.js';
@@ -42,7 +49,9 @@ async function gradeOrFailure(
     return new GraderRuntimeError(message.join(' '), 'invalid_variable_error');
   }
   try {
-    return await grader.grade({ output_text: outputText }, item);
+    const sample = sampleOf(outputText);
+    const grade = await grader.grade(sample, item);
+    return { ...grade, outcome: compileOutcome(undefined, grader).of(sample, item, grade) };
   } catch (error) {
     if (error instanceof GraderRuntimeError) return error;
     throw error;
@@ -68,7 +77,8 @@ function toResponse(grader: Grader, result: Grade | GraderRuntimeError, seconds:
     model_grader_refusal_error: false,
     model_grader_parse_error: false,
   };
-  if (failure) errors[failure.kind] = true;
+  const problem = failure ?? grade?.unreadable;
+  if (problem) setFlag(errors, problem.kind);
   return {
     reward: grade?.reward ?? 0,
     metadata: {
@@ -80,9 +90,15 @@ function toResponse(grader: Grader, result: Grade | GraderRuntimeError, seconds:
       token_usage: null,
       errors,
       outcome: grade?.outcome ?? null,
-      error_message: failure?.message ?? null,
+      error_message: problem?.message ?? null,
     },
     sub_rewards: { ...grade?.subRewards },
     model_grader_token_usage_per_model: {},
   };
+}
+
+/** Kinds of failure that the API has no flag for are other errors. */
+function setFlag(errors: GraderErrors, kind: GraderErrorKind): void {
+  const flags: Record<string, unknown> = errors;
+  flags[kind in errors ? kind : 'other_error'] = true;
 }

@@ -1,4 +1,8 @@
-import { GraderConfigError } from '../grader.js';
+import { type Grader, GraderConfigError } from '../grader.js';
+import type { GraderServices } from '../services.js';
+
+/** Makes a grader of one type. @throws GraderConfigError */
+export type GraderFactory = (definition: Definition, services: GraderServices) => Grader;
 
 /** A grader definition being read: fields are checked one by one, in the order in which a person would fix them. */
 export class Definition {
@@ -20,6 +24,16 @@ export class Definition {
     }
   }
 
+  /** The value of a field as it was written. */
+  value(field: string): unknown {
+    return this.fields[field];
+  }
+
+  /** @throws GraderConfigError at a field of this definition */
+  refuse(field: string, message: string): never {
+    throw new GraderConfigError(message, `${this.param}.${field}`);
+  }
+
   has(field: string): boolean {
     return this.fields[field] !== undefined && this.fields[field] !== null;
   }
@@ -38,6 +52,12 @@ export class Definition {
     const value = this.string(field);
     if (value.trim() === '') throw new GraderConfigError(`'${field}' must not be empty.`, `${this.param}.${field}`);
     return value;
+  }
+
+  boolean(field: string): boolean {
+    const value = this.fields[field];
+    if (typeof value !== 'boolean') this.refuse(field, `'${field}' must be true or false, not ${kindOf(value)}.`);
+    return value as boolean;
   }
 
   /** @param hints what to say about values that are often written by mistake */

@@ -1,10 +1,11 @@
-import { type Grader, type GraderConfig, GraderConfigError } from '../grader.js';
-import { Definition, kindOf } from './definition.js';
+import { type Grade, type Grader, GraderConfigError, UnreadableAnswerError } from '../grader.js';
+import type { GraderServices } from '../services.js';
+import { Definition, type GraderFactory, kindOf } from './definition.js';
 import { stringCheck } from './string-check.js';
 import { task } from './task.js';
 
 /** One entry per grader type. */
-const GRADERS: Readonly<Record<GraderConfig['type'], (definition: Definition) => Grader>> = {
+const GRADERS: Readonly<Record<string, GraderFactory>> = {
   string_check: stringCheck,
   task,
 };
@@ -15,27 +16,43 @@ const NOT_AVAILABLE = ['text_similarity', 'score_model', 'label_model', 'python'
 /**
  * Makes a grader from its API definition.
  *
+ * @param services what graders of some types need; those types are refused without
  * @throws GraderConfigError whose `param` is the field to change, from `grader` down
  */
-export function compileGrader(definition: unknown): Grader {
+export function compileGrader(definition: unknown, services: GraderServices = {}): Grader {
   if (typeof definition !== 'object' || definition === null || Array.isArray(definition)) {
     throw new GraderConfigError(`The grader must be an object with a 'type', not ${kindOf(definition)}.`, 'grader');
   }
-  const reader = new Definition(definition as Record<string, unknown>, 'grader');
-  const type = reader.string('type');
-  const available = Object.keys(GRADERS).join(', ');
-  if (NOT_AVAILABLE.includes(type)) {
-    throw new GraderConfigError(
-      `Graders of type '${type}' are not available in this version. Available types: ${available}.`,
-      'grader.type',
-    );
-  }
-  if (!isAvailable(type)) {
-    throw new GraderConfigError(`Unknown grader type '${type}'. Available types: ${available}.`, 'grader.type');
-  }
-  return GRADERS[type](reader);
+  return compile(new Definition(definition as Record<string, unknown>, 'grader'), services);
 }
 
-function isAvailable(type: string): type is GraderConfig['type'] {
-  return Object.hasOwn(GRADERS, type);
+function compile(definition: Definition, services: GraderServices): Grader {
+  const type = definition.string('type');
+  const available = Object.keys(GRADERS).join(', ');
+  if (NOT_AVAILABLE.includes(type)) {
+    definition.refuse(
+      'type',
+      `Graders of type '${type}' are not available in this version. Available types: ${available}.`,
+    );
+  }
+  const factory = Object.hasOwn(GRADERS, type) ? GRADERS[type] : undefined;
+  if (factory === undefined) {
+    return definition.refuse('type', `Unknown grader type '${type}'. Available types: ${available}.`);
+  }
+  return forgiving(factory(definition, services));
+}
+
+/** Answers that cannot be read earn 0. */
+function forgiving(grader: Grader): Grader {
+  return {
+    ...grader,
+    async grade(sample, item, options): Promise<Grade> {
+      try {
+        return await grader.grade(sample, item, options);
+      } catch (error) {
+        if (!(error instanceof UnreadableAnswerError)) throw error;
+        return { reward: 0, unreadable: { kind: error.kind, message: error.message } };
+      }
+    },
+  };
 }

@@ -1,6 +1,9 @@
-import type { Grader, StringCheckConfig, StringCheckOperation } from '../grader.js';
+import type { Grader } from '../grader.js';
+import { outcomeOfInput } from '../outcome.js';
 import { compileTemplate } from '../template.js';
 import type { Definition } from './definition.js';
+
+type StringCheckOperation = 'eq' | 'ne' | 'like' | 'ilike';
 
 const OPERATIONS: Readonly<Record<StringCheckOperation, (input: string, reference: string) => boolean>> = {
   eq: (input, reference) => input === reference,
@@ -11,12 +14,12 @@ const OPERATIONS: Readonly<Record<StringCheckOperation, (input: string, referenc
 
 /**
  * 1 when the filled `input` stands to the filled `reference` as `operation` says, else 0: `eq` equal, `ne` different,
- * `like` contains it, `ilike` contains it in any letter case. The outcome is the trimmed answer.
+ * `like` contains it, `ilike` contains it in any letter case.
  */
 export function stringCheck(definition: Definition): Grader {
   definition.onlyFields(['type', 'name', 'input', 'reference', 'operation']);
-  const config: StringCheckConfig = {
-    type: 'string_check',
+  const config = {
+    type: 'string_check' as const,
     name: definition.nonEmptyString('name'),
     input: definition.string('input'),
     reference: definition.string('reference'),
@@ -32,10 +35,10 @@ export function stringCheck(definition: Definition): Grader {
     config,
     name: config.name,
     type: config.type,
+    defaultOutcome: outcomeOfInput(config.input, input),
     checkItem: (item) => [...input.checkItem(item), ...reference.checkItem(item)],
     grade: async (sample, item) => ({
       reward: holds(input.fill(sample, item), reference.fill(sample, item)) ? 1 : 0,
-      outcome: sample.output_text.trim(),
     }),
   };
 }

@@ -1,10 +1,8 @@
-import { type Grader, GraderRuntimeError, type TaskConfig } from '../grader.js';
+import { type Grader, GraderRuntimeError } from '../grader.js';
+import { UNPARSEABLE } from '../outcome.js';
 import type { GradableTask } from '../task.js';
 import { type TaskName, tasks } from '../tasks/index.js';
 import type { Definition } from './definition.js';
-
-/** Answers that no parser can read share this outcome. */
-export const UNPARSEABLE = 'unparseable';
 
 /**
  * 1 when the answer is in the admissible set of the instance that the row carries, else 0. The outcome is the task's
@@ -13,8 +11,8 @@ export const UNPARSEABLE = 'unparseable';
 export function task(definition: Definition): Grader {
   definition.onlyFields(['type', 'name', 'task']);
   const taskName = definition.oneOf('task', Object.keys(tasks) as TaskName[]);
-  const config: TaskConfig = {
-    type: 'task',
+  const config = {
+    type: 'task' as const,
     name: definition.has('name') ? definition.nonEmptyString('name') : taskName,
     task: taskName,
   };
@@ -23,6 +21,7 @@ export function task(definition: Definition): Grader {
     config,
     name: config.name,
     type: config.type,
+    defaultOutcome: { type: 'grader' },
     checkItem: (item) => verifier.checkItem(item),
     grade: async (sample, item) => {
       const [problem] = verifier.checkItem(item);

@@ -1,0 +1,42 @@
+import type { Sample } from './grader.js';
+
+/** Nothing that anybody wants to read nests deeper, and what walks through it may call itself so often. */
+const DEEPEST_JSON = 500;
+
+/** Everything that graders may read of an answer, from its text. */
+export function sampleOf(text: string, finishReason: 'stop' | 'length' = 'stop'): Sample {
+  const json = parsed(text);
+  return {
+    output_text: text,
+    ...(json === undefined ? {} : { output_json: json }),
+    output_tools: [],
+    choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: finishReason }],
+  };
+}
+
+/** undefined when the text is no JSON, or JSON of more than 500 levels */
+export function parsed(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isDeeper(value, DEEPEST_JSON) ? undefined : value;
+  } catch {
+    return undefined;
+  }
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > levels) return true;
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
+  }
+  return false;
+}
+
+/** JSON with the keys of every object in one order and without spaces: equal values, equal text. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${fields.map(([key, inner]) => `${JSON.stringify(key)}:${canonicalJson(inner)}`).join(',')}}`;
+}

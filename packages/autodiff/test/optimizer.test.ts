@@ -171,6 +171,13 @@ describe.each<[ExecutionProvider, boolean]>([
   ['cpu', true],
   ['webgpu', webGpu.available],
 ])('AdamW on %s', (provider, available) => {
+  // A thread that ends beside a WebGPU engine may take the process with it: that engine goes first.
+  afterAll(async () => {
+    const engine = engines.get(provider);
+    engines.delete(provider);
+    await engine?.close();
+  });
+
   it.skipIf(!available)(
     'takes the steps of the paper, clipped over all parameters, and spares what does not decay',
     async () => {

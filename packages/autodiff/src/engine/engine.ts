@@ -182,13 +182,18 @@ export class Engine {
     await this.call({ kind: 'drop', names });
   }
 
-  /** Ends the thread; pending calls fail. On a GPU it waits for the run under way, and gives the device's memory back. */
+  /**
+   * Ends the thread; pending calls fail. It waits for the run under way: onnxruntime aborts the process when its thread is
+   * taken from under it.
+   */
   async close(): Promise<void> {
-    if (this.provider !== 'cpu' && this.dead === null) {
+    if (this.dead === null) {
+      const exited = new Promise((resolve) => this.worker.once('exit', resolve));
       const shutDown = this.call({ kind: 'shut down' });
       const last = this.nextId - 1;
       this.fail(new EngineError('the engine is closed'), last);
       await shutDown.catch(() => {});
+      await exited;
     }
     await this.worker.terminate();
   }

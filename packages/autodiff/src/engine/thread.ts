@@ -142,7 +142,7 @@ async function run({
   for (const [name, fetch] of Object.entries(fetches)) {
     const tensor = results[name]!;
     if (fetch === 'return') returned[name] = await toValue(tensor);
-    else if (wanted[name] === null) variables.keep(fetch.variable, tensor);
+    else if (wanted[name] === null) variables.keep(fetch.variable, tensor, id);
   }
   return returned;
 }
@@ -192,6 +192,16 @@ function memory(): EngineMemory {
   };
 }
 
+/**
+ * Ends a session. What it made on a device goes with its memory, and the runtime aborts the process when such a tensor is
+ * freed later: variables that hold one come here first, and go back when they are next used.
+ */
+async function release(id: number): Promise<void> {
+  for (const [name, tensor] of variables.madeBy(id)) variables.keep(name, await transfer(tensor, 'cpu'));
+  await sessions.get(id)?.session.release();
+  sessions.delete(id);
+}
+
 async function answer(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'compile':
@@ -239,8 +249,7 @@ async function answer(request: Request): Promise<unknown> {
       transfers.clear();
       return undefined;
     case 'release':
-      await sessions.get(request.session)?.session.release();
-      sessions.delete(request.session);
+      await release(request.session);
       return undefined;
   }
 }
@@ -257,5 +266,7 @@ port.on('message', ({ id, request }: { id: number; request: Request }) => {
       reply = { id, error: { message, ...(stack === undefined ? {} : { stack }) } };
     }
     port.postMessage(reply);
+    // With nothing left to wait for, the thread ends by itself.
+    if (request.kind === 'shut down') port.close();
   });
 });

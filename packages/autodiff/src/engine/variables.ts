@@ -10,6 +10,8 @@ export class Variables {
   private readonly tensors = new Map<string, ort.Tensor>();
   /** those whose memory is their own, and is written into rather than replaced */
   private readonly allocated = new Set<string>();
+  /** the session that made a tensor on a device, and whose memory it is in */
+  private readonly makers = new WeakMap<ort.Tensor, number>();
   private readonly garbage = new Garbage();
 
   /** @throws Error for an unknown name */
@@ -34,8 +36,13 @@ export class Variables {
     return this.allocated.has(name);
   }
 
-  /** Makes or replaces a variable; an allocated one takes the values over. Frees the old buffer where it lives on a device. */
-  keep(name: string, tensor: ort.Tensor): void {
+  /**
+   * Makes or replaces a variable; an allocated one takes the values over. Frees the old buffer where it lives on a device.
+   *
+   * @param maker the session whose result it is
+   */
+  keep(name: string, tensor: ort.Tensor, maker?: number): void {
+    if (maker !== undefined) this.makers.set(tensor, maker);
     const before = this.tensors.get(name);
     if (before === tensor) return;
     if (before !== undefined && this.allocated.has(name)) {
@@ -73,6 +80,11 @@ export class Variables {
       this.allocated.add(name);
       used += size;
     }
+  }
+
+  /** Variables on a device that a session made. */
+  madeBy(session: number): [string, ort.Tensor][] {
+    return [...this.tensors].filter(([, t]) => t.location !== 'cpu' && this.makers.get(t) === session);
   }
 
   drop(names: readonly string[]): void {

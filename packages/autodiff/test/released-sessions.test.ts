@@ -1,0 +1,31 @@
+import { compileGraph, Engine, type ExecutionProvider, float32, input, mul } from '@polymode/autodiff';
+import { findWebGpu } from '@polymode/autodiff/testing';
+import { describe, expect, it } from 'vitest';
+
+const webGpu = findWebGpu();
+Object.assign(process.env, webGpu.env);
+
+describe.each<[ExecutionProvider, boolean]>([
+  ['cpu', true],
+  ['webgpu', webGpu.available],
+])('a session that is released on %s', (provider, available) => {
+  // On WebGPU the runtime ends the process when a result is freed after its session.
+  it.skipIf(!available)('leaves behind what it made: to be read, used by others, replaced and freed', async () => {
+    const engine = new Engine({ provider });
+    const shape = [128, 200]; // large enough to stay on a device
+    const x = input('x', 'float32', shape);
+    const doubled = compileGraph({ y: mul(x, 2) }, engine.profile);
+    await engine.set({ made: float32(new Float32Array(128 * 200).fill(1), shape) });
+    for (let round = 0; round < 12; round++) {
+      const session = await engine.compile(doubled, ['y']);
+      await session.run({ x: { variable: 'made' } }, { y: { variable: 'made' } });
+      await session.run({ x: { variable: 'made' } }, { y: { variable: `of round ${round}` } });
+      await session.release();
+    }
+    const names = ['made', 'of round 0', 'of round 11'];
+    const values = await engine.get(names);
+    expect(names.map((name) => values[name]!.data[5])).toEqual([2 ** 12, 4, 2 ** 13]);
+    await engine.drop(['of round 3']);
+    await engine.close();
+  });
+});

@@ -1,6 +1,6 @@
-import { add, div, minimum, mul, type Operand, sqrt, sub } from './ops/elementwise.js';
+import { add, div, mul, type Operand, sqrt, sub } from './ops/elementwise.js';
 import { sum } from './ops/reduce.js';
-import { scalar, type Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 
 export interface AdamWOptions {
   /** Decay of the first moment. @defaultValue 0.9 */
@@ -53,39 +53,6 @@ export function adamWStep(
   const v = add(mul(moment2, beta2), mul(mul(g, g), 1 - beta2));
   const direction = div(m, add(sqrt(v), epsilon));
   return { value: sub(mul(value, decay), mul(direction, rate)), moment1: m, moment2: v };
-}
-
-export interface AdamWUpdate {
-  /** new value, first moment and second moment of each parameter, in order */
-  readonly parameters: readonly { value: Tensor; moment1: Tensor; moment2: Tensor }[];
-  /** norm of all gradients together, before clipping */
-  readonly gradientNorm: Tensor;
-}
-
-/**
- * A step of all parameters with the norm of their gradients, s = min(1, c / (‖g‖ + 1e-6)), as one graph. The 1e-6 is
- * PyTorch's, so that both agree to rounding.
- *
- * @param learningRate η, float32 scalar
- * @param correction1 1 − β₁ᵗ for this step's number t ≥ 1, float32 scalar, computed by the caller in float64
- * @param correction2 1 − β₂ᵗ likewise
- */
-export function adamW(
-  parameters: readonly AdamWTensors[],
-  learningRate: Tensor,
-  correction1: Tensor,
-  correction2: Tensor,
-  options: AdamWOptions = {},
-): AdamWUpdate {
-  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, maxGradientNorm = 1 } = options;
-  const gradientNorm = sqrt(sumOfSquares(parameters.map((p) => p.gradient)));
-  const coefficients: AdamWCoefficients = {
-    scale: minimum(div(maxGradientNorm, add(gradientNorm, 1e-6)), scalar(1)),
-    decay: sub(1, mul(learningRate, weightDecay)),
-    rate: div(mul(learningRate, sqrt(correction2)), correction1),
-    epsilon: mul(sqrt(correction2), epsilon),
-  };
-  return { parameters: parameters.map((p) => adamWStep(p, coefficients, beta1, beta2)), gradientNorm };
 }
 
 /** The sum of the squares of all elements of several tensors: a scalar. */

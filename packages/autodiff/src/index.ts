@@ -1,4 +1,4 @@
-export { type AdamWOptions, type AdamWTensors, type AdamWUpdate, adamW, adamWStep } from './adamw.js';
+export { type AdamWCoefficients, type AdamWOptions, type AdamWTensors, adamWStep } from './adamw.js';
 export {
   type Allocation,
   type Application,

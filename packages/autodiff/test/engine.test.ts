@@ -1,5 +1,4 @@
 import {
-  adamW,
   add,
   compileGraph,
   constant,
@@ -170,73 +169,3 @@ describe('a loop', () => {
 function sumBelow(x: Tensor, limit: number): Tensor {
   return less(sum(x), limit);
 }
-
-describe('AdamW', () => {
-  /** The docstring's formula in float64. */
-  function byHand(
-    steps: number,
-    gradients: number[][],
-    start: number[],
-    options: Required<Parameters<typeof adamW>[4] & object>,
-  ) {
-    const [m, v, w] = [start.map(() => 0), start.map(() => 0), [...start]];
-    for (let t = 1; t <= steps; t++) {
-      const g = gradients[t - 1]!;
-      const norm = Math.sqrt(g.reduce((s, x) => s + x * x, 0));
-      const scale = Math.min(1, options.maxGradientNorm / (norm + 1e-6));
-      for (const i of w.keys()) {
-        m[i] = options.beta1 * m[i]! + (1 - options.beta1) * g[i]! * scale;
-        v[i] = options.beta2 * v[i]! + (1 - options.beta2) * (g[i]! * scale) ** 2;
-        const direction =
-          m[i]! / (1 - options.beta1 ** t) / (Math.sqrt(v[i]! / (1 - options.beta2 ** t)) + options.epsilon);
-        w[i] = w[i]! * (1 - RATE * options.weightDecay) - RATE * direction;
-      }
-    }
-    return w;
-  }
-  const RATE = 0.01;
-
-  it.each([
-    ['clipped', 0.5, 0],
-    ['not clipped', 100, 0],
-    ['with weight decay', 0.5, 0.1],
-  ])('%s takes the steps of its formula', async (_, maxGradientNorm, weightDecay) => {
-    const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay, maxGradientNorm };
-    const tensor = (name: string): Tensor => input(name, 'float32', [3]);
-    const scalarInput = (name: string): Tensor => input(name, 'float32', []);
-    const update = adamW(
-      [{ value: tensor('w'), gradient: tensor('g'), moment1: tensor('m'), moment2: tensor('v') }],
-      scalarInput('rate'),
-      scalarInput('c1'),
-      scalarInput('c2'),
-      options,
-    );
-    const { value, moment1, moment2 } = update.parameters[0]!;
-    const session = await engine.compile(
-      compileGraph({ w: value, m: moment1, v: moment2, norm: update.gradientNorm }, 'fused'),
-    );
-    const start = [0.3, -1, 2];
-    const gradients = [
-      [0.1, -2, 1e-4],
-      [0.5, 1, -3],
-      [-0.2, 0, 0.7],
-      [1, 1, 1],
-    ];
-    let state: Record<string, ReturnType<typeof float32>> = {
-      w: float32(start, [3]),
-      m: float32([0, 0, 0], [3]),
-      v: float32([0, 0, 0], [3]),
-    };
-    for (const [i, g] of gradients.entries()) {
-      const corrections = { c1: float32([1 - 0.9 ** (i + 1)], []), c2: float32([1 - 0.999 ** (i + 1)], []) };
-      const out = await session.run(
-        { ...state, ...corrections, g: float32(g, [3]), rate: float32([RATE], []) },
-        { w: 'return', m: 'return', v: 'return', norm: 'return' },
-      );
-      expect(out.norm!.data[0]).toBeCloseTo(Math.hypot(...g), 5);
-      state = { w: out.w!, m: out.m!, v: out.v! } as typeof state;
-      const expected = byHand(i + 1, gradients, start, options);
-      for (const [k, w] of expected.entries()) expect(state.w!.data[k]).toBeCloseTo(w, 6);
-    }
-  });
-});

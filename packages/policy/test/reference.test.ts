@@ -1,5 +1,5 @@
 import {
-  adamW,
+  AdamW,
   compileGraph,
   Engine,
   type ExecutionProvider,
@@ -10,6 +10,7 @@ import {
   type Profile,
   sum,
   type Tensor,
+  type Value,
 } from '@polymode/autodiff';
 import { findWebGpu } from '@polymode/autodiff/testing';
 import { positionRows, sequenceHidden, vocabularyLogits } from '@polymode/policy';
@@ -126,69 +127,47 @@ describe.each(REFERENCE_FAMILIES)('sequences of %s that each have their own prom
   );
 });
 
-describe('AdamW against PyTorch', () => {
+const optimizerProviders: ExecutionProvider[] = webGpu.available ? ['cpu', 'webgpu'] : ['cpu'];
+describe.each(optimizerProviders)('AdamW on %s against PyTorch', (provider) => {
   it('makes the same three steps, clipped by global norm', async () => {
     const { options, shapes, initial, steps } = loadAdamW();
     const names = Object.keys(shapes);
-    const like = (kind: string, name: string): Tensor => input(`${kind}/${name}`, 'float32', shapes[name]!);
-    const update = adamW(
-      names.map((name) => ({
-        value: like('parameters', name),
-        gradient: like('gradients', name),
-        moment1: like('moment1', name),
-        moment2: like('moment2', name),
-      })),
-      input('learning_rate', 'float32', []),
-      input('correction1', 'float32', []),
-      input('correction2', 'float32', []),
-      {
-        beta1: options.beta1,
-        beta2: options.beta2,
-        epsilon: options.epsilon,
-        weightDecay: options.weight_decay,
-        maxGradientNorm: options.max_gradient_norm,
-      },
+    const own = engine(1, provider);
+    const parameters = names.map((name) => ({
+      value: `parameters/${name}`,
+      gradient: `gradients/${name}`,
+      moment1: `moment1/${name}`,
+      moment2: `moment2/${name}`,
+      shape: shapes[name]!,
+    }));
+    await own.allocate(
+      parameters.flatMap(({ shape, ...kinds }) => Object.values(kinds).map((name) => ({ name, shape }))),
     );
-    const outputs: Record<string, Tensor> = { norm: update.gradientNorm };
-    for (const [i, name] of names.entries()) {
-      outputs[`parameters/${name}`] = update.parameters[i]!.value;
-      outputs[`moment1/${name}`] = update.parameters[i]!.moment1;
-      outputs[`moment2/${name}`] = update.parameters[i]!.moment2;
-    }
-    const own = engine(1);
-    const session = await own.compile(compileGraph(outputs, own.profile));
-    const state: Record<string, ReturnType<typeof float32>> = {};
-    for (const name of names) {
-      const values = flat(initial[name]!);
-      state[`parameters/${name}`] = float32(values, shapes[name]!);
-      for (const moment of ['moment1', 'moment2']) {
-        state[`${moment}/${name}`] = float32(new Float32Array(values.length), shapes[name]!);
-      }
-    }
+    const given = (kind: string, values: Readonly<Record<string, Parameters<typeof flat>[0]>>): Record<string, Value> =>
+      Object.fromEntries(names.map((name) => [`${kind}/${name}`, float32(flat(values[name]!), shapes[name]!)]));
+    await own.set(given('parameters', initial));
+    const optimizer = new AdamW(own, parameters, {
+      beta1: options.beta1,
+      beta2: options.beta2,
+      epsilon: options.epsilon,
+      weightDecay: options.weight_decay,
+      maxGradientNorm: options.max_gradient_norm,
+    });
     for (const [i, step] of steps.entries()) {
-      const given = names.map((name) => [`gradients/${name}`, float32(flat(step.gradients[name]!), shapes[name]!)]);
-      const out = await session.run(
-        {
-          ...state,
-          ...Object.fromEntries(given),
-          learning_rate: float32([options.learning_rate], []),
-          correction1: float32([1 - options.beta1 ** (i + 1)], []),
-          correction2: float32([1 - options.beta2 ** (i + 1)], []),
-        },
-        returned(Object.keys(outputs)),
-      );
-      expect(Number(out.norm!.data[0]) / step.gradient_norm).toBeCloseTo(1, 6);
+      await own.set(given('gradients', step.gradients));
+      const { gradientNorm } = await optimizer.step(i + 1, options.learning_rate);
+      expect(gradientNorm / step.gradient_norm).toBeCloseTo(1, 6);
       for (const kind of ['parameters', 'moment1', 'moment2'] as const) {
+        const made = await own.get(names.map((name) => `${kind}/${name}`));
         for (const name of names) {
           const expected = flat(step[kind][name]!);
-          const made = out[`${kind}/${name}`]!;
           // Relative to the largest value: float32 has 6e-8 of that, over a handful of operations.
           const scale = Math.max(...expected.map(Math.abs));
-          const error = largestDifference(made.data as Float32Array, expected) / scale;
+          const error = largestDifference(made[`${kind}/${name}`]!.data as Float32Array, expected) / scale;
           expect(error, `step ${i + 1}, ${kind} ${name}`).toBeLessThan(5e-7);
-          state[`${kind}/${name}`] = made;
         }
       }
     }
+    await optimizer.close();
   });
 });

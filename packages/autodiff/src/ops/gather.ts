@@ -31,10 +31,15 @@ export function gatherElements(x: Tensor, indices: Tensor, axis: number): Tensor
   return makeNode('GatherElements', [x, indices], { axis: a }, [{ dtype: x.dtype, shape: indices.shape }])[0]!;
 }
 
-/** The k largest along the last axis, largest first: [values, indices (int64)]. */
-export function topK(x: Tensor, k: number): [Tensor, Tensor] {
-  const shape = [...x.shape.slice(0, -1), k];
-  return makeNode('TopK', [x], { k }, [
+/**
+ * The k largest along the last axis, largest first: [values, indices (int64)].
+ *
+ * @param k a number, or an int64 vector of one, known at run time: the last axis is then named `top`
+ */
+export function topK(x: Tensor, k: number | Tensor): [Tensor, Tensor] {
+  const shape = [...x.shape.slice(0, -1), typeof k === 'number' ? k : 'top'];
+  const [inputs, attributes] = typeof k === 'number' ? [[x], { k }] : [[x, k], {}];
+  return makeNode('TopK', inputs, attributes, [
     { dtype: x.dtype, shape },
     { dtype: 'int64', shape },
   ]) as [Tensor, Tensor];
@@ -54,7 +59,13 @@ function requireIndices(op: string, indices: Tensor): void {
 export const gatherOps: OpTable = {
   Gather: {
     lower: (node, to) => {
-      to.emit('Gather', node.inputs.map(to.use), { attributes: { axis: { int: 0 } }, outputs: to.outputs(node) });
+      const [table, indices] = node.inputs as [Tensor, Tensor];
+      // A table that is also a streamed weight is read where it lies.
+      const source = table.node.op === 'Streamed' ? table.node.inputs[0]! : table;
+      to.emit('Gather', [to.use(source), to.use(indices)], {
+        attributes: { axis: { int: 0 } },
+        outputs: to.outputs(node),
+      });
     },
     gradient: (node, [g]) => {
       const [table, indices] = node.inputs as [Tensor, Tensor];
@@ -97,7 +108,8 @@ export const gatherOps: OpTable = {
   },
   TopK: {
     lower: (node, to) => {
-      to.emit('TopK', [to.use(node.inputs[0]!), to.ints([node.attributes.k as number])], {
+      const [x, k] = node.inputs as [Tensor, Tensor?];
+      to.emit('TopK', [to.use(x), k === undefined ? to.ints([node.attributes.k as number]) : to.use(k)], {
         attributes: { axis: { int: -1 }, largest: { int: 1 }, sorted: { int: 1 } },
         outputs: to.outputs(node),
       });

@@ -6,20 +6,33 @@ import { sumTo } from './reduce.js';
 
 /**
  * The same elements in another shape. At most one dimension of the new shape may be unknown when the graph is
- * built; it is inferred at run time, and carries the name given here.
+ * built; it is inferred at run time, and carries the name given here. Beside it there may be named dimensions that stay
+ * where they were in x.
  */
 export function reshape(x: Tensor, shape: readonly Dim[]): Tensor {
   if (sameShape(x.shape, shape)) return x;
-  if (shape.filter((d) => typeof d === 'string').length > 1) {
-    throw new ShapeError(`Reshape: ${formatShape(shape)} has more than one named dimension; use reshapeLike`);
+  const several = shape.filter((d) => typeof d === 'string').length > 1;
+  // To ONNX 0 is "as it was", and −1 "the rest".
+  const dims = shape.map((d, i) => (typeof d === 'number' ? d : several && d === x.shape[i] ? 0 : -1));
+  if (dims.filter((d) => d === -1).length > 1) {
+    throw new ShapeError(
+      `Reshape: ${formatShape(shape)} has more than one named dimension that ${formatShape(x.shape)} has not in its ` +
+        'place; use reshapeLike or reshapeTo',
+    );
   }
   const [from, to] = [elementCount(x.shape), elementCount(shape)];
   if (from !== null && to !== null && from !== to) {
     throw new ShapeError(`Reshape: ${x} has ${from} elements and ${formatShape(shape)} has ${to}`);
   }
-  return makeNode('Reshape', [x], { dims: shape.map((d) => (typeof d === 'string' ? -1 : d)) }, [
-    { dtype: x.dtype, shape },
-  ])[0]!;
+  return makeNode('Reshape', [x], { dims }, [{ dtype: x.dtype, shape }])[0]!;
+}
+
+/** The same elements in a shape that is fed or computed at run time. @param shape int64 vector @param dims its names */
+export function reshapeTo(x: Tensor, shape: Tensor, dims: readonly Dim[]): Tensor {
+  if (shape.dtype !== 'int64' || shape.rank !== 1 || shape.shape[0] !== dims.length) {
+    throw new ShapeError(`Reshape: ${shape} must be an int64 vector of ${dims.length} sizes, for ${formatShape(dims)}`);
+  }
+  return makeNode('ReshapeTo', [x, shape], {}, [{ dtype: x.dtype, shape: dims }])[0]!;
 }
 
 /** The same elements in the shape of another tensor, read at run time where it has named dimensions. */

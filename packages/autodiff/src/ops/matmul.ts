@@ -1,6 +1,6 @@
-import type { OpTable } from '../op.js';
+import type { Lowering, OpTable } from '../op.js';
 import { broadcastShapes, type Dim, formatShape, ShapeError } from '../shape.js';
-import { makeNode, type Tensor } from '../tensor.js';
+import { makeNode, type Node, type Tensor } from '../tensor.js';
 import { reshape, transpose } from './layout.js';
 import { sumTo } from './reduce.js';
 
@@ -46,6 +46,22 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
   return reshape(y, [...rows, weight.staticDim(0)]);
 }
 
+/** Rows that a product with a streamed weight takes at a time; those of its other operand must be a multiple. */
+export const STREAMED_ROWS = 16;
+
+/**
+ * A weight that is to be multiplied with few rows, a multiple of STREAMED_ROWS, for the second operand of `matmul` and for
+ * `linear`. On the CPU the product then reads the weight as it lies, 16 rows of the other operand at a time, where it
+ * otherwise copies the weight first: twice as fast at 16 rows, as fast as a frozen weight, and without its copy. And a row's
+ * result has the same bits whatever other rows there are. It has no gradient rule.
+ *
+ * @param weight a matrix
+ */
+export function streamed(weight: Tensor): Tensor {
+  if (weight.rank !== 2) throw new ShapeError(`Streamed: ${weight} must be a matrix`);
+  return makeNode('Streamed', [weight], {}, [{ dtype: weight.dtype, shape: weight.shape }])[0]!;
+}
+
 /** The size of several axes taken together: a number, or a name made of theirs. */
 export function flatName(dims: readonly Dim[]): Dim {
   if (dims.every((d) => typeof d === 'number')) return (dims as number[]).reduce((p, d) => p * d, 1);
@@ -63,11 +79,34 @@ export function matrixTranspose(x: Tensor): Tensor {
   return transpose(x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2]);
 }
 
+/** x·W or x·Wᵀ as the transpose of Wᵀ·xᵀ, in blocks of rows: a first operand is not copied, however large. */
+function lowerStreamed(node: Node, to: Lowering): void {
+  const [x, weight] = node.inputs as [Tensor, Tensor];
+  const swapped = node.attributes.transposeB === true;
+  const [inputs, outputs] = [x.staticDim(1), weight.staticDim(swapped ? 0 : 1)];
+  const blocks = to.emit('Reshape', [to.use(x), to.ints([-1, STREAMED_ROWS, inputs])]);
+  const product = to.emit('FusedMatMul', [to.use(weight.node.inputs[0]!), blocks], {
+    domain: 'com.microsoft',
+    attributes: { transA: { int: swapped ? 0 : 1 }, transB: { int: 1 } },
+  });
+  const rows = to.emit('Transpose', [product], { attributes: { perm: { ints: [0, 2, 1] } } });
+  to.emit('Reshape', [rows, to.ints([-1, outputs])], { outputs: to.outputs(node) });
+}
+
 export const matmulOps: OpTable = {
+  Streamed: {
+    lower: (node, to) => {
+      to.emit('Identity', node.inputs.map(to.use), { outputs: to.outputs(node) });
+    },
+  },
   MatMul: {
     lower: (node, to) => {
       const [a, b] = node.inputs as [Tensor, Tensor];
       const { transposeA, transposeB } = node.attributes as { transposeA: boolean; transposeB: boolean };
+      if (b.node.op === 'Streamed' && a.rank === 2 && !transposeA && to.profile === 'fused') {
+        lowerStreamed(node, to);
+        return;
+      }
       const outputs = to.outputs(node);
       if (!transposeA && !transposeB) {
         to.emit('MatMul', [to.use(a), to.use(b)], { outputs });

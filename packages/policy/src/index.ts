@@ -34,7 +34,15 @@ export {
 } from './policy.js';
 export { type Draw, normals, philox4x32, seededPermutation, uniforms } from './random.js';
 export { readSafetensors, readWeights, SafetensorsError, writeSafetensors } from './safetensors.js';
-export { samplerGraph } from './sampler.js';
+export { type Alternative, checkOptions } from './sampling/options.js';
+export {
+  type Progress,
+  RunningBatch,
+  type RunningBatchOptions,
+  type RunningRequest,
+  type SamplingRequest,
+} from './sampling/running-batch.js';
+export { promptLogProbabilities } from './sampling/sample.js';
 export { type ChatMessage, loadTokenizer, type Tokenizer } from './tokenizer.js';
 export type { GroupShape } from './transformer/attention.js';
 export { groupHidden, sequenceHidden } from './transformer/hidden.js';

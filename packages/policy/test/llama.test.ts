@@ -179,20 +179,21 @@ function drawByHand(
   const probabilities = order.map((i) => Math.exp(logProbability(logits, i, temperature)));
   const filtered = topK > 0 || topP < 1;
   if (filtered) order.sort((a, b) => probabilities[b]! - probabilities[a]!);
-  const weights: number[] = [];
+  // Filters look at tokens by rank; the draw itself goes through them in the vocabulary's order.
+  const weights = probabilities.map(() => 0);
   let before = 0;
   for (const [rank, i] of order.entries()) {
-    weights.push(before < topP && (topK === 0 || rank < topK) ? probabilities[i]! : 0);
+    if (before < topP && (topK === 0 || rank < topK)) weights[i] = probabilities[i]!;
     before += probabilities[i]!;
   }
   const total = weights.reduce((a, b) => a + b, 0);
   const pick = (v: number): number => {
     let sumSoFar = 0;
-    for (const [rank, i] of order.entries()) {
-      sumSoFar += weights[rank]!;
-      if (sumSoFar >= v * total) return i;
+    for (const [i, weight] of weights.entries()) {
+      sumSoFar += weight;
+      if (weight > 0 && sumSoFar >= v * total) return i;
     }
-    return order[order.length - 1]!;
+    return weights.findLastIndex((w) => w > 0);
   };
   return [pick(u - 1e-5), pick(u), pick(u + 1e-5)];
 }

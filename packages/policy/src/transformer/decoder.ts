@@ -4,16 +4,22 @@ import {
   cast,
   concat,
   constant,
+  div,
   equal,
+  exp,
+  gatherRows,
   greater,
   less,
   matmul,
+  max,
+  maximum,
   mul,
   reshape,
+  reshapeTo,
   rotary,
-  slice,
-  softmax,
+  split,
   sub,
+  sum,
   type Tensor,
   transpose,
   unsqueeze,
@@ -23,94 +29,116 @@ import type { ModelConfig } from '../config.js';
 import { familyOf } from '../families/index.js';
 import { HIDDEN } from './attention.js';
 import type { ParameterTensors } from './parameters.js';
-import { rotaryTables } from './rotary.js';
+import type { RotaryTables } from './rotary.js';
 import { vocabularyLogits } from './statistics.js';
 
-/** What a prompt leaves behind for its completions: one copy, however many they are. */
-export interface PromptCache {
-  /** per layer, [N, K, P, D] */
-  readonly keys: readonly Tensor[];
-  readonly values: readonly Tensor[];
-  /** prompt tokens, int32 [N] */
-  readonly lengths: Tensor;
-}
-
-/** What the rows have said so far: per layer, [B, K, C, D], zero beyond the current round. */
-export interface CompletionCache {
+/** Keys and values per layer. */
+export interface Cache {
   readonly keys: readonly Tensor[];
   readonly values: readonly Tensor[];
 }
-
-/** From token int32 [B], round int32 scalar and what was said before: logits [B, V] and the cache with this token in it. */
-export type DecoderStep = (
-  token: Tensor,
-  round: Tensor,
-  said: CompletionCache,
-) => { logits: Tensor; said: CompletionCache };
 
 /**
- * A function that decodes one token of every row. The G rows of a prompt lie next to each other and read one copy of its
- * keys and values; what they said themselves has a cache of its own, in which all rows write at the same round.
- *
- * Attention is written out in primitives: onnxruntime's GroupQueryAttention wants a cache of its own for every row, and
- * copies all of it at every round.
+ * Prompts, one copy each however many rows continue them, and which rows those are. N prompts have up to G rows each,
+ * B rows in all; what stands in place of a row that is not there is ignored.
  */
-export function decoder(
-  config: ModelConfig,
-  parameters: ParameterTensors,
-  prompt: PromptCache,
-  groupSize: number,
-  completionLength: number,
-): DecoderStep {
+export interface SharedPrompts extends Cache {
+  /** prompt tokens, int32 [N]; the cache is [N, K, P, D] */
+  readonly lengths: Tensor;
+  /** 0 … P − 1, int32 [P] */
+  readonly columns: Tensor;
+  /** the row at each of a prompt's places, int32 [N, G] */
+  readonly rowAt: Tensor;
+  /** each row's place, int32 [B]: n·G + g */
+  readonly placeOf: Tensor;
+  /** int64 [5]: N, K, G, R, P */
+  readonly apart: Tensor;
+  /** int64 [4]: N, K, G·R, P */
+  readonly together: Tensor;
+}
+
+/** What rows said before this segment: every row's own tokens from column 0 on. */
+export interface Past extends Cache {
+  /** tokens of each row, int32 [B]; the cache is [B, K, C, D] */
+  readonly lengths: Tensor;
+  /** 0 … C − 1, int32 [C] */
+  readonly columns: Tensor;
+}
+
+export interface DecoderInputs {
+  readonly prompts: SharedPrompts;
+  readonly past: Past;
+  /** position of each row's token in round 0, int32 [B] */
+  readonly positions: Tensor;
+  /** 0 … S − 1, int32 [S]: rounds that a segment may have */
+  readonly rounds: Tensor;
+  readonly rotary: RotaryTables | null;
+}
+
+/** From token int32 [B], round int32 scalar and the segment so far [B, K, S, D]: logits [B, V] and the segment with it. */
+export type DecoderStep = (token: Tensor, round: Tensor, segment: Cache) => { logits: Tensor; segment: Cache };
+
+/**
+ * A function that decodes one token of every row.
+ *
+ * A token attends to three things: its prompt, read by all of the prompt's rows at once; what its row said before this
+ * segment; and this segment, the only one that grows round by round, which is why it is kept small. Each has scores of its
+ * own, and the three meet as one softmax: with m the largest score and z = Σ exp(score − m), o = Σ exp(score − m)·value,
+ * parts add up to Σ o / Σ z.
+ *
+ * Every row's numbers depend on nothing but its own tokens, to the bit: columns beyond a row's length add exact zeros, and
+ * no sum runs over rows. Cache sizes P and C must be multiples of 64 for that, so that sums are blocked alike.
+ */
+export function decoder(config: ModelConfig, parameters: ParameterTensors, inputs: DecoderInputs): DecoderStep {
   const { numAttentionHeads: heads, numKeyValueHeads: groups, headDim } = config;
+  const { prompts, past, positions, rounds, rotary: tables } = inputs;
   const repeats = heads / groups;
   const family = familyOf(config);
-  const promptLength = prompt.keys[0]!.staticDim(2);
-  const tables = rotaryTables(config, promptLength + completionLength);
-  const counting = (n: number, shape: number[]): Tensor =>
-    constant(
-      Array.from({ length: n }, (_, i) => i),
-      shape,
-      'int32',
-    );
-  const slots = counting(completionLength, [completionLength]);
-  const places = counting(promptLength, [1, promptLength]);
-  const lengths = unsqueeze(prompt.lengths, [1]); // [N, 1]
-  const there = less(places, lengths);
-  /** each row's own prompt length, int32 [B] */
-  const rowLengths = reshape(add(lengths, constant(new Int32Array(groupSize), [1, groupSize], 'int32')), ['B']);
 
-  /** [B, K, R, x] as [N, K, G·R, x], so that one product with the prompt's own copy serves the group; and back. */
+  /** [B, K, R, x] as [N, K, G·R, x], so that one product with the prompt's own copy serves all of its rows. */
   const byPrompt = (x: Tensor): Tensor => {
-    const last = x.staticDim(3);
-    const apart = reshape(x, ['N', groupSize, groups, repeats, last]);
-    return reshape(transpose(apart, [0, 2, 1, 3, 4]), ['N', groups, groupSize * repeats, last]);
+    const placed = transpose(gatherRows(x, prompts.rowAt), [0, 2, 1, 3, 4]); // [N, K, G, R, x]
+    return reshape(placed, ['N', groups, 'G*R', x.staticDim(3)]);
   };
+  /** [N, K, G, R, x] as [B, K, R, x]. */
   const byRow = (x: Tensor): Tensor => {
-    const last = x.staticDim(3);
-    const apart = reshape(x, ['N', groups, groupSize, repeats, last]);
-    return reshape(transpose(apart, [0, 2, 1, 3, 4]), ['B', groups, repeats, last]);
+    const places = reshape(transpose(x, [0, 2, 1, 3, 4]), ['N*G', groups, repeats, x.staticDim(4)]);
+    return gatherRows(places, prompts.placeOf);
   };
 
-  return (token, round, said) => {
-    const position = add(rowLengths, round); // [B]
-    const at = unsqueeze(position, [1]);
-    const now = reshape(cast(equal(slots, round), 'float32'), [completionLength, 1]);
-    /** The cache with this round's slot, zero so far, filled in. @param x [B, K, 1, D] */
-    const written = (cache: Tensor, x: Tensor): Tensor => add(cache, mul(now, x));
-    const masks = (window: number | null): { toPrompt: Tensor; toSaid: Tensor } => {
-      const said = greater(slots, round);
-      if (window === null) {
-        return { toPrompt: unsqueeze(where(there, 0, HIDDEN), [1, 2]), toSaid: where(said, HIDDEN, 0) };
-      }
-      const near = greater(places, sub(add(lengths, round), window)); // [N, P]
-      const old = less(slots, sub(add(round, 1), window));
+  const shown = (visible: Tensor): Tensor => where(visible, 0, HIDDEN);
+  const masksAt = (round: Tensor, window: number | null): { prompt: Tensor; past: Tensor; segment: Tensor } => {
+    const inPrompt = less(prompts.columns, unsqueeze(prompts.lengths, [1])); // [N, P]
+    const inPast = less(past.columns, unsqueeze(past.lengths, [1])); // [B, C]
+    const inSegment = less(rounds, add(round, 1)); // [S]
+    if (window === null) {
       return {
-        toPrompt: unsqueeze(where(and(there, near), 0, HIDDEN), [1, 2]),
-        toSaid: add(where(said, HIDDEN, 0), where(old, HIDDEN, 0)),
+        prompt: unsqueeze(shown(inPrompt), [1, 2, 3]),
+        past: unsqueeze(shown(inPast), [1, 2]),
+        segment: shown(inSegment),
       };
+    }
+    // A key counts when it is less than a window's width behind the token, which stands at position + round.
+    const oldest = sub(add(positions, round), window - 1); // [B]
+    const nearPrompt = greater(add(prompts.columns, 1), unsqueeze(gatherRows(oldest, prompts.rowAt), [2])); // [N, G, P]
+    const nearPast = greater(past.columns, sub(unsqueeze(add(past.lengths, round), [1]), window));
+    return {
+      prompt: unsqueeze(shown(and(unsqueeze(inPrompt, [1]), nearPrompt)), [1, 3]), // [N, 1, G, 1, P]
+      past: unsqueeze(shown(and(inPast, nearPast)), [1, 2]),
+      segment: shown(and(inSegment, greater(rounds, sub(round, window)))),
     };
-    const masksOf = new Map([...new Set(config.slidingWindows)].map((window) => [window, masks(window)]));
+  };
+
+  return (token, round, segment) => {
+    const reached = add(positions, round); // [B]
+    // A row that has ended goes on to the end of the segment, and learned positions end with the context.
+    const last = config.maxPositionEmbeddings - 1;
+    const position = tables === null ? where(less(reached, last), reached, constant([last], [1], 'int32')) : reached;
+    const at = unsqueeze(position, [1]);
+    const now = unsqueeze(cast(equal(rounds, round), 'float32'), [1]); // [S, 1]
+    /** The segment with this round's slot, zero so far, filled in. @param x [B, K, 1, D] */
+    const written = (cache: Tensor, x: Tensor): Tensor => add(cache, mul(now, x));
+    const masks = new Map([...new Set(config.slidingWindows)].map((window) => [window, masksAt(round, window)]));
 
     const [keysOut, valuesOut]: [Tensor[], Tensor[]] = [[], []];
     let hidden = family.embed(config, parameters, token, position); // [B, d]
@@ -123,21 +151,47 @@ export function decoder(
       };
       const scaled = mul(turned(projected.queries, heads), 1 / Math.sqrt(headDim));
       const queries = reshape(scaled, ['B', groups, repeats, headDim]);
-      const keys = written(said.keys[i]!, turned(projected.keys, groups));
-      const values = written(said.values[i]!, reshape(projected.values, ['B', groups, 1, headDim]));
+      const keys = written(segment.keys[i]!, turned(projected.keys, groups));
+      const values = written(segment.values[i]!, reshape(projected.values, ['B', groups, 1, headDim]));
       keysOut.push(keys);
       valuesOut.push(values);
+      const mask = masks.get(config.slidingWindows[i] ?? null)!;
 
-      const mask = masksOf.get(config.slidingWindows[i] ?? null)!;
-      const toPrompt = add(matmul(byPrompt(queries), prompt.keys[i]!, { transposeB: true }), mask.toPrompt);
-      const toSaid = add(matmul(queries, keys, { transposeB: true }), mask.toSaid); // [B, K, R, C]
-      const shares = softmax(concat([byRow(toPrompt), toSaid], 3)); // [B, K, R, P + C]
-      const fromPrompt = byRow(matmul(byPrompt(slice(shares, 3, 0, promptLength)), prompt.values[i]!));
-      const fromSaid = matmul(slice(shares, 3, promptLength, promptLength + completionLength), values);
-      const joined = reshape(add(fromPrompt, fromSaid), ['B', heads * headDim]);
-      const attended = add(hidden, layer.attentionOutput(joined));
+      const toPrompt = add(
+        reshapeTo(matmul(byPrompt(queries), prompts.keys[i]!, { transposeB: true }), prompts.apart, [
+          'N',
+          groups,
+          'G',
+          repeats,
+          'P',
+        ]),
+        mask.prompt,
+      );
+      const topOfPrompt = max(toPrompt, [-1], true);
+      const weights = exp(sub(toPrompt, topOfPrompt));
+      const fromPrompt = matmul(
+        reshapeTo(weights, prompts.together, ['N', groups, 'G*R', 'P']),
+        prompts.values[i]!, // [N, K, P, D]
+      );
+      const ofPrompt = byRow(
+        concat([reshape(fromPrompt, ['N', groups, 'G', repeats, headDim]), topOfPrompt, sum(weights, [-1], true)], 4),
+      );
+      const [promptOutput, promptTop, promptTotal] = split(ofPrompt, 3, [headDim, 1, 1]) as [Tensor, Tensor, Tensor];
+
+      const toPast = add(matmul(queries, past.keys[i]!, { transposeB: true }), mask.past); // [B, K, R, C]
+      const toSegment = add(matmul(queries, keys, { transposeB: true }), mask.segment); // [B, K, R, S]
+      const top = maximum(promptTop, maximum(max(toPast, [-1], true), max(toSegment, [-1], true)));
+      const share = exp(sub(promptTop, top));
+      const pastWeights = exp(sub(toPast, top));
+      const segmentWeights = exp(sub(toSegment, top));
+      const total = add(mul(promptTotal, share), add(sum(pastWeights, [-1], true), sum(segmentWeights, [-1], true)));
+      const output = add(
+        mul(promptOutput, share),
+        add(matmul(pastWeights, past.values[i]!), matmul(segmentWeights, values)),
+      );
+      const attended = add(hidden, layer.attentionOutput(reshape(div(output, total), ['B', heads * headDim])));
       hidden = add(attended, layer.feedForward(attended));
     }
-    return { logits: vocabularyLogits(config, parameters, hidden), said: { keys: keysOut, values: valuesOut } };
+    return { logits: vocabularyLogits(config, parameters, hidden), segment: { keys: keysOut, values: valuesOut } };
   };
 }

@@ -7,18 +7,29 @@ export interface RotaryTables {
 }
 
 /** cos and sin of position · frequency, computed in float64: [positions, D/2]. Null where positions are learned. */
-export function rotaryTables(config: ModelConfig, positions: number): RotaryTables | null {
+export function rotaryValues(
+  config: ModelConfig,
+  positions: number,
+): { readonly cosines: Float32Array; readonly sines: Float32Array } | null {
   if (config.rotary === null) return null;
   const frequencies = rotaryFrequencies(config.rotary, config.headDim);
   const half = frequencies.length;
-  const [cos, sin] = [new Float32Array(positions * half), new Float32Array(positions * half)];
+  const [cosines, sines] = [new Float32Array(positions * half), new Float32Array(positions * half)];
   for (let p = 0; p < positions; p++) {
     for (const [i, frequency] of frequencies.entries()) {
-      cos[p * half + i] = Math.cos(p * frequency);
-      sin[p * half + i] = Math.sin(p * frequency);
+      cosines[p * half + i] = Math.cos(p * frequency);
+      sines[p * half + i] = Math.sin(p * frequency);
     }
   }
-  return { cosines: constant(cos, [positions, half]), sines: constant(sin, [positions, half]) };
+  return { cosines, sines };
+}
+
+/** The same as constants of a graph. */
+export function rotaryTables(config: ModelConfig, positions: number): RotaryTables | null {
+  const values = rotaryValues(config, positions);
+  if (values === null) return null;
+  const shape = [positions, config.headDim / 2];
+  return { cosines: constant(values.cosines, shape), sines: constant(values.sines, shape) };
 }
 
 /**

@@ -1,0 +1,186 @@
+import {
+  add,
+  and,
+  argMax,
+  cast,
+  constant,
+  cumulativeSum,
+  div,
+  equal,
+  exp,
+  gatherElements,
+  greater,
+  greaterOrEqual,
+  input,
+  less,
+  logSoftmax,
+  max,
+  maximum,
+  minimum,
+  mul,
+  not,
+  or,
+  scatterAdd,
+  slice,
+  squeeze,
+  sub,
+  sum,
+  type Tensor,
+  topK,
+  unsqueeze,
+  where,
+} from '@polymode/autodiff';
+import { HIDDEN } from '../transformer/attention.js';
+
+/** Alternatives that are reported at most; more have no name in OpenAI's API. */
+export const MAX_ALTERNATIVES = 20;
+
+/** What rows of a batch need beyond a temperature; a graph is made for each combination. */
+export interface DrawFeatures {
+  /** some row takes its likeliest token */
+  readonly greedy: boolean;
+  /** some row filters the distribution, or changes it by penalties or biases */
+  readonly shaped: boolean;
+  /** some row may say some tokens only */
+  readonly masked: boolean;
+  /** some row wants the likeliest tokens reported */
+  readonly alternatives: boolean;
+}
+
+/** How often each row has said each token, [B, V], and whether its prompt or itself has it, 0 or 1, [B, V]. */
+export interface History {
+  readonly counts: Tensor;
+  readonly seen: Tensor;
+}
+
+export interface Drawn {
+  /** int32 [B] */
+  readonly token: Tensor;
+  /** of the token under the whole distribution at the row's temperature, before any filter, penalty, bias or mask; [B] */
+  readonly logProbability: Tensor;
+  /** the likeliest tokens of that distribution, int32 and float32 [B, 20], where they are wanted */
+  readonly alternatives: readonly [Tensor, Tensor] | null;
+}
+
+/**
+ * How rows draw, as graph inputs:
+ * - `temperature` float32 [B] > 0
+ * - greedy: `greedy` int32 [B], 1 for the likeliest token
+ * - shaped: `top_k` (V for all), `top_p` (1 for all), `min_p` (0 for all), `repetition` (1 for none), `presence` and
+ *   `frequency` (0 for none), float32 [B]; `history_tokens` int32 [B, H], each row's different tokens, with their
+ *   `history_counts` in the completion and 1 in `history_seen`, 0 for padding, float32 [B, H]; `bias_tokens` int32 [B, Q] and
+ *   `bias` float32 [B, Q], 0 for padding
+ * - masked: `allowed` bool [B, V]
+ */
+export function drawer(
+  features: DrawFeatures,
+  vocabulary: number,
+): {
+  /** what to begin with; null where rows are not shaped */
+  readonly history: History | null;
+  /** @param logits [B, V] @param uniform [B] in (0, 1) */
+  draw(logits: Tensor, uniform: Tensor, history: History | null): Drawn;
+  /** @param token int32 [B]: what each row has said now */
+  said(history: History, token: Tensor): History;
+} {
+  const row = (name: string): Tensor => unsqueeze(input(name, 'float32', ['B']), [1]);
+  const temperature = row('temperature');
+  const greedy = features.greedy ? greater(input('greedy', 'int32', ['B']), 0) : null;
+  const allowed = features.masked ? input('allowed', 'bool', ['B', vocabulary]) : null;
+  const shaping = features.shaped ? shapingInputs(vocabulary) : null;
+  const filters = features.shaped ? { topK: row('top_k'), topP: row('top_p'), minP: row('min_p') } : null;
+  const every = constant(
+    Int32Array.from({ length: vocabulary }, (_, i) => i),
+    [1, vocabulary],
+    'int32',
+  );
+
+  const draw = (logits: Tensor, uniform: Tensor, history: History | null): Drawn => {
+    const scaled = div(logits, temperature);
+    const logs = logSoftmax(scaled);
+    // Each of these leaves the bits of a row alone that does not ask for it: neighbours do not change a draw.
+    let likely = shaping !== null && history !== null ? shaping.apply(logits, history) : logits;
+    if (allowed !== null) likely = where(allowed, likely, HIDDEN);
+    let weights = exp(likely === logits ? logs : logSoftmax(div(likely, temperature)));
+    if (filters !== null) weights = where(greaterOrEqual(weights, leastKept(weights, filters)), weights, 0);
+    let token = inverseCdf(weights, uniform, vocabulary);
+    if (greedy !== null) token = where(greedy, cast(argMax(likely), 'int32'), token);
+    const [best, order] = features.alternatives ? topK(logs, Math.min(MAX_ALTERNATIVES, vocabulary)) : [];
+    return {
+      token,
+      logProbability: squeeze(gatherElements(logs, unsqueeze(token, [1]), 1), [1]),
+      alternatives: best === undefined ? null : [cast(order!, 'int32'), best],
+    };
+  };
+
+  const said = (history: History, token: Tensor): History => {
+    const now = cast(equal(every, unsqueeze(token, [1])), 'float32'); // [B, V]
+    return { counts: add(history.counts, now), seen: maximum(history.seen, now) };
+  };
+  return { history: shaping?.history ?? null, draw, said };
+}
+
+/** Penalties and biases. */
+function shapingInputs(vocabulary: number): { history: History; apply(logits: Tensor, history: History): Tensor } {
+  const row = (name: string): Tensor => unsqueeze(input(name, 'float32', ['B']), [1]);
+  const [repetition, presence, frequency] = [row('repetition'), row('presence'), row('frequency')];
+  const tokens = input('history_tokens', 'int32', ['B', 'H']);
+  const empty = mul(add(repetition, constant(new Float32Array(vocabulary), [1, vocabulary])), 0); // [B, V]
+  const spread = (name: string): Tensor => scatterAdd(empty, tokens, input(name, 'float32', ['B', 'H']), 1);
+  const bias = scatterAdd(empty, input('bias_tokens', 'int32', ['B', 'Q']), input('bias', 'float32', ['B', 'Q']), 1);
+  return {
+    history: { counts: spread('history_counts'), seen: spread('history_seen') },
+    apply(logits, { counts, seen }) {
+      const smaller = where(greater(logits, 0), div(logits, repetition), mul(logits, repetition));
+      const repeated = where(greater(seen, 0), smaller, logits);
+      const present = mul(presence, cast(greater(counts, 0), 'float32'));
+      return add(sub(repeated, add(mul(frequency, counts), present)), bias);
+    },
+  };
+}
+
+/**
+ * The probability of the least likely token that top-k, then top-p of what top-k leaves, then min-p keep, 0 where a row has
+ * no filter. Tokens as likely as the last one kept stay too.
+ *
+ * Sorting a whole vocabulary is slow and hardly ever needed: tokens less likely than (1 − top-p) / V hold less than
+ * 1 − top-p together, so no more than the others are sorted.
+ *
+ * @param probabilities [B, V] @returns [B, 1]
+ */
+function leastKept(probabilities: Tensor, filters: { topK: Tensor; topP: Tensor; minP: Tensor }): Tensor {
+  const vocabulary = probabilities.staticDim(1);
+  const byRank = less(filters.topK, vocabulary); // [B, 1]
+  const byMass = less(filters.topP, 1);
+  const enough = div(sub(1, filters.topP), vocabulary);
+  const likely = sum(cast(greaterOrEqual(probabilities, enough), 'float32'), [1], true);
+  const needed = where(byRank, filters.topK, where(byMass, likely, 1)); // [B, 1]
+  const most = minimum(maximum(max(needed, [0]), 1), vocabulary); // [1]
+  const [sorted] = topK(probabilities, cast(most, 'int64')); // [B, top]
+  // Ranks as a running count: the number of sorted tokens is known at run time alone.
+  const rank = cumulativeSum(add(mul(sorted, 0), 1)); // 1, 2, …
+  const ranked = not(greater(rank, filters.topK));
+  const left = where(ranked, sorted, 0);
+  const total = where(byRank, sum(left, [1], true), 1);
+  const before = sub(cumulativeSum(left), left);
+  const kept = or(equal(rank, 1), and(ranked, less(before, mul(filters.topP, total))));
+  const least = sub(0, max(where(kept, sub(0, sorted), -1), [1], true)); // the smallest that is kept
+  const filtered = or(byRank, byMass);
+  const floor = mul(filters.minP, max(probabilities, [1], true));
+  return maximum(where(filtered, least, 0), floor);
+}
+
+/**
+ * The first token whose cumulative weight reaches u times the total.
+ *
+ * @param weights [B, V], not negative, of any total
+ * @param uniform [B] in (0, 1)
+ * @returns int32 [B]
+ */
+function inverseCdf(weights: Tensor, uniform: Tensor, vocabulary: number): Tensor {
+  const cdf = cumulativeSum(weights);
+  // The sum as accumulated, so that rounding never leaves u beyond the last step.
+  const total = slice(cdf, 1, vocabulary - 1, vocabulary);
+  const below = less(cdf, mul(unsqueeze(uniform, [1]), total));
+  return cast(minimum(sum(cast(below, 'float32'), [1]), vocabulary - 1), 'int32');
+}

@@ -1,0 +1,221 @@
+import type { Policy } from '../policy.js';
+import { uniforms } from '../random.js';
+import { Lane, type LanePrompt } from './lane.js';
+import { type Completion, checkOptions, type SamplingOptions } from './options.js';
+import { Row } from './row.js';
+
+/** Rows that one segment advances at most; more wait for their turn. */
+const MAX_ROWS = 256;
+/** Tokens between two moments at which rows may join, leave and be heard of. */
+const SEGMENT_TOKENS = 16;
+
+/** A prompt and the completions wanted of it. */
+export interface SamplingRequest {
+  readonly prompt: readonly number[];
+  /** how many completions @defaultValue 1 */
+  readonly n?: number;
+  /** a seed, 0 … 2³²−1, or the random numbers of each completion: at least maxTokens values in (0, 1) */
+  readonly random: number | ((sample: number) => Float32Array);
+  readonly options: SamplingOptions | ((sample: number) => SamplingOptions);
+  /** what a completion has said since it was last heard of */
+  readonly onProgress?: (sample: number, progress: Progress) => void;
+}
+
+export interface Progress {
+  readonly tokens: readonly number[];
+  /** with `decode`: text that nothing said later takes back */
+  readonly text: string | null;
+}
+
+export interface RunningRequest {
+  /** in the order of samples */
+  readonly completions: Promise<Completion[]>;
+  /** Ends the request at the next opportunity: what was said until then is its completion. */
+  cancel(): void;
+}
+
+export interface RunningBatchOptions {
+  /** @defaultValue 256 */
+  readonly maxRows?: number;
+  /**
+   * Tokens between two moments at which rows may join, leave and be heard of. The last bits of a result depend on it.
+   * @defaultValue 16
+   */
+  readonly segmentTokens?: number;
+}
+
+/** One request's rows, and who waits for them. */
+interface Job {
+  readonly prompt: readonly number[];
+  readonly rows: readonly Row[];
+  readonly onProgress: SamplingRequest['onProgress'];
+  /** tokens and characters of each row that were reported */
+  readonly reported: { tokens: number; text: number }[];
+  settled: boolean;
+  resolve(completions: Completion[]): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Continuous batching: requests may be added at any time, join at the next segment, and leave as they end. Nothing that a
+ * request draws depends on what else is in the batch.
+ *
+ * It runs by itself while there is something to do. An error of the engine fails every request in it.
+ */
+export class RunningBatch {
+  private readonly free: Lane;
+  private readonly masked: Lane;
+  private waiting: Job[] = [];
+  private running: Job[] = [];
+  private turning: Promise<void> | null = null;
+  private closed = false;
+
+  constructor(
+    private readonly policy: Policy,
+    options: RunningBatchOptions = {},
+  ) {
+    const { maxRows = MAX_ROWS, segmentTokens = SEGMENT_TOKENS } = options;
+    for (const [name, value] of Object.entries({ maxRows, segmentTokens })) {
+      if (!Number.isInteger(value) || value < 1)
+        throw new RangeError(`${name} is ${value}, but must be a positive integer`);
+    }
+    const sessions = policy.sessions;
+    this.free = new Lane(policy, sessions, segmentTokens, false, maxRows);
+    this.masked = new Lane(policy, sessions, 1, true, maxRows);
+  }
+
+  /**
+   * Adds a prompt.
+   *
+   * @throws RangeError for an empty prompt, one that leaves no room for maxTokens in the context, or options out of range
+   */
+  add(request: SamplingRequest): RunningRequest {
+    if (this.closed) throw new Error('the batch is closed');
+    const rows = this.rowsOf(request);
+    const completions = new Promise<Completion[]>((resolve, reject) => {
+      this.waiting.push({
+        prompt: request.prompt,
+        rows,
+        onProgress: request.onProgress,
+        reported: rows.map(() => ({ tokens: 0, text: 0 })),
+        settled: false,
+        resolve,
+        reject,
+      });
+    });
+    // A request that nobody waits for any more may fail unheard.
+    completions.catch(() => {});
+    this.turning ??= this.turn();
+    return {
+      completions,
+      cancel: () => {
+        for (const row of rows) row.finishReason ??= 'stop';
+      },
+    };
+  }
+
+  /** Fails what has not ended, and frees the batch's memory in the engine. */
+  async close(): Promise<void> {
+    this.closed = true;
+    this.fail(new Error('the batch was closed'));
+    await this.turning;
+    await this.free.close();
+    await this.masked.close();
+  }
+
+  private rowsOf({ prompt, n = 1, random, options }: SamplingRequest): Row[] {
+    const { vocabSize, maxPositionEmbeddings: context } = this.policy.config;
+    if (!Number.isInteger(n) || n < 1) throw new RangeError(`n is ${n}, but must be a positive integer`);
+    if (prompt.length === 0) throw new RangeError('a prompt has no tokens');
+    const unknown = prompt.find((t) => !(Number.isInteger(t) && t >= 0 && t < vocabSize));
+    if (unknown !== undefined) {
+      throw new RangeError(`a prompt has token ${unknown}, but the vocabulary has 0 to ${vocabSize - 1}`);
+    }
+    return Array.from({ length: n }, (_, sample) => {
+      const own = typeof options === 'function' ? options(sample) : options;
+      checkOptions(own, vocabSize);
+      if (prompt.length + own.maxTokens > context) {
+        throw new RangeError(
+          `a prompt of ${prompt.length} tokens and ${own.maxTokens} more do not fit the context of ${context}`,
+        );
+      }
+      const numbers =
+        typeof random === 'number'
+          ? uniforms({ seed: random, stream: 0, step: 0, row: sample, count: own.maxTokens })
+          : random(sample);
+      return new Row(prompt, own, numbers);
+    });
+  }
+
+  private async turn(): Promise<void> {
+    try {
+      // What is added in the same turn of the event loop joins together.
+      await Promise.resolve();
+      while (this.waiting.length > 0 || this.running.length > 0) {
+        await this.admit();
+        this.report();
+        if (this.free.rows.length > 0) await this.free.advance();
+        if (this.masked.rows.length > 0) await this.masked.advance();
+        this.report();
+        // A callback or a message may want to add or cancel something.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      // Nothing is left: the caches need not lie there until the next request.
+      await this.free.close();
+      await this.masked.close();
+      this.turning = null;
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error(String(error)));
+      this.turning = null;
+      await Promise.allSettled([this.free.close(), this.masked.close()]);
+    }
+    if (this.waiting.length > 0) this.turning ??= this.turn();
+  }
+
+  /** Prompts that are equal are read once. */
+  private async admit(): Promise<void> {
+    const jobs = this.waiting;
+    this.waiting = [];
+    this.running.push(...jobs);
+    for (const [lane, masked] of [
+      [this.free, false],
+      [this.masked, true],
+    ] as const) {
+      const prompts = new Map<string, LanePrompt>();
+      for (const { prompt, rows } of jobs) {
+        const here = rows.filter((r) => (r.options.allowed !== undefined) === masked && r.finishReason === null);
+        if (here.length === 0) continue;
+        const key = prompt.join();
+        prompts.set(key, { tokens: prompt, rows: [...(prompts.get(key)?.rows ?? []), ...here] });
+      }
+      if (prompts.size > 0) await lane.join([...prompts.values()]);
+    }
+  }
+
+  private report(): void {
+    for (const job of this.running) {
+      for (const [sample, row] of job.rows.entries()) {
+        const reported = job.reported[sample]!;
+        const { text } = row;
+        if (row.tokens.length === reported.tokens && (text?.length ?? 0) === reported.text) continue;
+        const tokens = row.tokens.slice(reported.tokens);
+        const news = text === null ? null : text.slice(reported.text);
+        job.reported[sample] = { tokens: row.tokens.length, text: text?.length ?? 0 };
+        job.onProgress?.(sample, { tokens, text: news });
+      }
+      if (job.rows.some((r) => r.finishReason === null)) continue;
+      job.settled = true;
+      job.resolve(job.rows.map((r) => r.completion()));
+    }
+    this.running = this.running.filter((job) => !job.settled);
+  }
+
+  private fail(error: Error): void {
+    for (const job of [...this.waiting, ...this.running]) {
+      job.reject(error);
+      for (const row of job.rows) row.finishReason ??= 'stop';
+    }
+    this.waiting = [];
+    this.running = [];
+  }
+}

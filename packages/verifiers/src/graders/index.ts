@@ -1,17 +1,19 @@
 import { type Grade, type Grader, GraderConfigError, UnreadableAnswerError } from '../grader.js';
 import type { GraderServices } from '../services.js';
 import { Definition, type GraderFactory, kindOf } from './definition.js';
+import { multi } from './multi.js';
 import { stringCheck } from './string-check.js';
 import { task } from './task.js';
 
 /** One entry per grader type. */
 const GRADERS: Readonly<Record<string, GraderFactory>> = {
+  multi: (definition, services) => multi(definition, (part) => compile(part, services)),
   string_check: stringCheck,
   task,
 };
 
 /** Types of the OpenAI API that have no entry above, so that the refusal can say that the type is real. */
-const NOT_AVAILABLE = ['text_similarity', 'score_model', 'label_model', 'python', 'multi', 'endpoint'];
+const NOT_AVAILABLE = ['text_similarity', 'score_model', 'label_model', 'python', 'endpoint'];
 
 /**
  * Makes a grader from its API definition.

@@ -151,7 +151,7 @@ describe('definitions that are refused', () => {
     expect(error.message).toContain(message);
   });
 
-  it.each(['text_similarity', 'score_model', 'label_model', 'python', 'endpoint'])('type %s', (type) => {
+  it.each(['score_model', 'label_model', 'python', 'endpoint'])('type %s', (type) => {
     const error = refused({ type, name: 'n' });
     expect(error.param).toBe('grader.type');
     expect(error.message).toMatch(new RegExp(`'${type}'.*not available.*multi, string_check, task`));

@@ -54,6 +54,14 @@ export class Definition {
     return value;
   }
 
+  /** A finite number. */
+  number(field: string): number {
+    const value = this.fields[field];
+    const found = typeof value === 'number' ? `${value}` : kindOf(value);
+    if (!Number.isFinite(value)) this.refuse(field, `'${field}' must be a number, not ${found}.`);
+    return value as number;
+  }
+
   boolean(field: string): boolean {
     const value = this.fields[field];
     if (typeof value !== 'boolean') this.refuse(field, `'${field}' must be true or false, not ${kindOf(value)}.`);

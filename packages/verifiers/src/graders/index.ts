@@ -4,16 +4,18 @@ import { Definition, type GraderFactory, kindOf } from './definition.js';
 import { multi } from './multi.js';
 import { stringCheck } from './string-check.js';
 import { task } from './task.js';
+import { textSimilarity } from './text-similarity.js';
 
 /** One entry per grader type. */
 const GRADERS: Readonly<Record<string, GraderFactory>> = {
   multi: (definition, services) => multi(definition, (part) => compile(part, services)),
   string_check: stringCheck,
   task,
+  text_similarity: textSimilarity,
 };
 
 /** Types of the OpenAI API that have no entry above, so that the refusal can say that the type is real. */
-const NOT_AVAILABLE = ['text_similarity', 'score_model', 'label_model', 'python', 'endpoint'];
+const NOT_AVAILABLE = ['score_model', 'label_model', 'python', 'endpoint'];
 
 /**
  * Makes a grader from its API definition.

@@ -5,7 +5,8 @@ import { drawFeeds, featuresOf } from './draw-feeds.js';
 import type { SamplingOptions } from './options.js';
 import { Row } from './row.js';
 
-const V = 41;
+/** more than two blocks of the draw, and no multiple of anything */
+const V = 299;
 const engine = new Engine();
 afterAll(() => engine.close());
 
@@ -141,9 +142,9 @@ const settings: Record<string, (next: () => number) => Partial<SamplingOptions>>
   'repetition penalty': (next) => ({ repetitionPenalty: 0.3 + 2 * next() }),
   'presence penalty': (next) => ({ presencePenalty: 4 * next() - 2 }),
   'frequency penalty': (next) => ({ frequencyPenalty: 4 * next() - 2 }),
-  'logit bias': (next) => ({ logitBias: new Map([3, 17, 40].map((t) => [t, 8 * next() - 4])) }),
+  'logit bias': (next) => ({ logitBias: new Map([3, 17, 298].map((t) => [t, 8 * next() - 4])) }),
   mask: (next) => {
-    const words = Uint32Array.from({ length: 2 }, () => next() * 2 ** 32);
+    const words = Uint32Array.from({ length: 10 }, () => next() * 2 ** 32);
     words[0] = (words[0]! | 4) >>> 0;
     return { allowed: () => words };
   },
@@ -188,9 +189,9 @@ describe('a draw', () => {
   });
 
   it('refuses a mask that allows nothing, or is too short', async () => {
-    const [one] = randomCases(1, 1, () => ({ allowed: () => new Uint32Array(2) }));
+    const [one] = randomCases(1, 1, () => ({ allowed: () => new Uint32Array(10) }));
     await expect(draw([one!])).rejects.toThrow('allows no token at all');
     const [short] = randomCases(1, 1, () => ({ allowed: () => Uint32Array.of(1) }));
-    await expect(draw([short!])).rejects.toThrow('a mask of 1 words does not cover a vocabulary of 41 tokens');
+    await expect(draw([short!])).rejects.toThrow('a mask of 1 words does not cover a vocabulary of 299 tokens');
   });
 });

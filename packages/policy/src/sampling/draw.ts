@@ -20,6 +20,8 @@ import {
   mul,
   not,
   or,
+  pad,
+  reshape,
   scatterAdd,
   slice,
   squeeze,
@@ -170,17 +172,39 @@ function leastKept(probabilities: Tensor, filters: { topK: Tensor; topP: Tensor;
   return maximum(where(filtered, least, 0), floor);
 }
 
+/** Tokens whose weights are summed up before the running sum is taken. */
+const BLOCK = 128;
+
 /**
- * The first token whose cumulative weight reaches u times the total.
+ * The first token whose cumulative weight reaches u times the total. A running sum over the vocabulary is slow and rounds
+ * at every step, so it goes over sums of blocks, and then over the block in which it passes the mark.
  *
  * @param weights [B, V], not negative, of any total
  * @param uniform [B] in (0, 1)
  * @returns int32 [B]
  */
 function inverseCdf(weights: Tensor, uniform: Tensor, vocabulary: number): Tensor {
-  const cdf = cumulativeSum(weights);
-  // The sum as accumulated, so that rounding never leaves u beyond the last step.
-  const total = slice(cdf, 1, vocabulary - 1, vocabulary);
-  const below = less(cdf, mul(unsqueeze(uniform, [1]), total));
-  return cast(minimum(sum(cast(below, 'float32'), [1]), vocabulary - 1), 'int32');
+  const blocks = Math.ceil(vocabulary / BLOCK);
+  const apart = reshape(pad(weights, 1, 0, blocks * BLOCK - vocabulary), ['B', blocks, BLOCK]);
+  const reached = cumulativeSum(sum(apart, [2])); // [B, blocks]
+  // The total as accumulated, so that rounding never leaves u beyond the last step. The same goes for the block.
+  const mark = mul(unsqueeze(uniform, [1]), last(reached));
+  const passed = less(reached, mark);
+  const block = count(passed);
+  const before = max(where(passed, reached, 0), [1], true); // below the mark, so what is left is above 0
+  const at = add(unsqueeze(block, [1, 2]), constant(new Int32Array(BLOCK), [1, 1, BLOCK], 'int32'));
+  const inside = cumulativeSum(squeeze(gatherElements(apart, at, 1), [1])); // [B, BLOCK]
+  const place = count(less(inside, minimum(sub(mark, before), last(inside))));
+  return add(mul(block, BLOCK), place);
+}
+
+/** How many along the last axis hold, int32. */
+function count(holds: Tensor): Tensor {
+  return cast(sum(cast(holds, 'float32'), [1]), 'int32');
+}
+
+/** The last column, [B, 1]. */
+function last(x: Tensor): Tensor {
+  const width = x.staticDim(1);
+  return slice(x, 1, width - 1, width);
 }

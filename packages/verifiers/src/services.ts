@@ -19,6 +19,8 @@ export interface JudgeSettings {
   readonly models?: Readonly<Record<string, string>> | undefined;
   /** milliseconds that one request may take @defaultValue 60000 */
   readonly timeoutMs?: number | undefined;
-  /** requests under way at once @defaultValue 16 */
+  /** milliseconds before a failed request is sent again, the first time; twice as long each time after @defaultValue 500 */
+  readonly retryDelayMs?: number | undefined;
+  /** requests of one grader under way at once @defaultValue 16 */
   readonly concurrency?: number | undefined;
 }

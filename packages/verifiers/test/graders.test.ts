@@ -120,7 +120,7 @@ describe('definitions that are refused', () => {
     [[stringCheck], 'grader', 'not an array'],
     [{}, 'grader.type', "Missing required field 'type'"],
     [{ type: 3 }, 'grader.type', 'not a number'],
-    [{ type: 'strings' }, 'grader.type', 'Available types: multi, string_check, task'],
+    [{ type: 'strings' }, 'grader.type', 'Available types: label_model, multi, score_model, string_check, task'],
     [{ type: 'constructor' }, 'grader.type', 'Unknown grader type'],
     [nameless, 'grader.name', 'Missing'],
     [{ ...stringCheck, name: ' ' }, 'grader.name', 'empty'],
@@ -151,10 +151,12 @@ describe('definitions that are refused', () => {
     expect(error.message).toContain(message);
   });
 
-  it.each(['score_model', 'label_model', 'python', 'endpoint'])('type %s', (type) => {
+  it.each(['python', 'endpoint'])('type %s', (type) => {
     const error = refused({ type, name: 'n' });
     expect(error.param).toBe('grader.type');
-    expect(error.message).toMatch(new RegExp(`'${type}'.*not available.*multi, string_check, task`));
+    expect(error.message).toMatch(
+      new RegExp(`'${type}'.*not available.*label_model, multi, score_model, string_check, task`),
+    );
   });
 });
 

@@ -54,12 +54,27 @@ export class Definition {
     return value;
   }
 
-  /** A finite number. */
-  number(field: string): number {
+  /** A finite number within bounds. */
+  number(field: string, least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY): number {
+    return this.bounded(field, 'a number', Number.isFinite, least, most);
+  }
+
+  integer(field: string, least = Number.MIN_SAFE_INTEGER, most = Number.MAX_SAFE_INTEGER): number {
+    return this.bounded(field, 'an integer', Number.isSafeInteger, least, most);
+  }
+
+  private bounded(field: string, what: string, is: (value: unknown) => boolean, least: number, most: number): number {
     const value = this.fields[field];
+    if (is(value) && (value as number) >= least && (value as number) <= most) return value as number;
+    const bounds = [
+      ...(Math.abs(least) < Number.MAX_SAFE_INTEGER ? [`of at least ${least}`] : []),
+      ...(Math.abs(most) < Number.MAX_SAFE_INTEGER ? [`of at most ${most}`] : []),
+    ];
     const found = typeof value === 'number' ? `${value}` : kindOf(value);
-    if (!Number.isFinite(value)) this.refuse(field, `'${field}' must be a number, not ${found}.`);
-    return value as number;
+    return this.refuse(
+      field,
+      `'${field}' must be ${[what, bounds.join(' and ')].filter(Boolean).join(' ')}, not ${found}.`,
+    );
   }
 
   boolean(field: string): boolean {

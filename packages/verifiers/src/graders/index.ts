@@ -1,21 +1,25 @@
 import { type Grade, type Grader, GraderConfigError, UnreadableAnswerError } from '../grader.js';
 import type { GraderServices } from '../services.js';
 import { Definition, type GraderFactory, kindOf } from './definition.js';
+import { labelModel } from './label-model.js';
 import { multi } from './multi.js';
+import { scoreModel } from './score-model.js';
 import { stringCheck } from './string-check.js';
 import { task } from './task.js';
 import { textSimilarity } from './text-similarity.js';
 
 /** One entry per grader type. */
 const GRADERS: Readonly<Record<string, GraderFactory>> = {
+  label_model: labelModel,
   multi: (definition, services) => multi(definition, (part) => compile(part, services)),
+  score_model: scoreModel,
   string_check: stringCheck,
   task,
   text_similarity: textSimilarity,
 };
 
 /** Types of the OpenAI API that have no entry above, so that the refusal can say that the type is real. */
-const NOT_AVAILABLE = ['score_model', 'label_model', 'python', 'endpoint'];
+const NOT_AVAILABLE = ['python', 'endpoint'];
 
 /**
  * Makes a grader from its API definition.

@@ -141,12 +141,17 @@ function shapingInputs(vocabulary: number): { history: History; apply(logits: Te
   };
 }
 
+/** Of the likeliest token's probability: tokens above it may be enough for top-p. */
+const SHARES = [0.1, 0.01, 0.001, 0.0001];
+/** More than a sum of probabilities is off. */
+const ROUNDING = 1e-5;
+
 /**
  * The probability of the least likely token that top-k, then top-p of what top-k leaves, then min-p keep, 0 where a row has
  * no filter. Tokens as likely as the last one kept stay too.
  *
- * Sorting a whole vocabulary is slow and hardly ever needed: tokens less likely than (1 − top-p) / V hold less than
- * 1 − top-p together, so no more than the others are sorted.
+ * Sorting a whole vocabulary is slow and hardly ever needed. If the tokens above some probability hold top-p together, no
+ * others are kept; and those below (1 − top-p) / V never are, since they hold less than 1 − top-p.
  *
  * @param probabilities [B, V] @returns [B, 1]
  */
@@ -154,8 +159,16 @@ function leastKept(probabilities: Tensor, filters: { topK: Tensor; topP: Tensor;
   const vocabulary = probabilities.staticDim(1);
   const byRank = less(filters.topK, vocabulary); // [B, 1]
   const byMass = less(filters.topP, 1);
-  const enough = div(sub(1, filters.topP), vocabulary);
-  const likely = sum(cast(greaterOrEqual(probabilities, enough), 'float32'), [1], true);
+  const likeliest = max(probabilities, [1], true);
+  const above = (least: Tensor): { mass: Tensor; tokens: Tensor } => {
+    const holds = greaterOrEqual(probabilities, least);
+    return { mass: sum(where(holds, probabilities, 0), [1], true), tokens: sum(cast(holds, 'float32'), [1], true) };
+  };
+  let likely = above(div(sub(1, filters.topP), vocabulary)).tokens;
+  for (const share of SHARES) {
+    const { mass, tokens } = above(mul(likeliest, share));
+    likely = where(greater(mass, add(filters.topP, ROUNDING)), minimum(tokens, likely), likely);
+  }
   const needed = where(byRank, filters.topK, where(byMass, likely, 1)); // [B, 1]
   const most = minimum(maximum(max(needed, [0]), 1), vocabulary); // [1]
   const [sorted] = topK(probabilities, cast(most, 'int64')); // [B, top]
@@ -168,7 +181,7 @@ function leastKept(probabilities: Tensor, filters: { topK: Tensor; topP: Tensor;
   const kept = or(equal(rank, 1), and(ranked, less(before, mul(filters.topP, total))));
   const least = sub(0, max(where(kept, sub(0, sorted), -1), [1], true)); // the smallest that is kept
   const filtered = or(byRank, byMass);
-  const floor = mul(filters.minP, max(probabilities, [1], true));
+  const floor = mul(filters.minP, likeliest);
   return maximum(where(filtered, least, 0), floor);
 }
 

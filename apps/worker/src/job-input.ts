@@ -23,6 +23,7 @@ export async function readJobInput(
   }
   const { grader } = (job.method as { reinforcement: { grader: unknown } }).reinforcement;
   return {
+    method: 'reinforcement',
     modelDir: model.dir,
     trainRows: await readRows(db, storage, job.trainingFileId, 'training_file'),
     validationRows:

@@ -43,7 +43,7 @@ export {
   type SamplingRequest,
 } from './sampling/running-batch.js';
 export { promptLogProbabilities } from './sampling/sample.js';
-export { type ChatMessage, loadTokenizer, type Tokenizer } from './tokenizer.js';
+export { type ChatMessage, type ChatOptions, loadTokenizer, type Tokenizer } from './tokenizer.js';
 export type { GroupShape } from './transformer/attention.js';
 export { groupHidden, sequenceHidden } from './transformer/hidden.js';
 export { type GroupCounts, groupInputs, parameterInputs, sequenceInputs } from './transformer/inputs.js';

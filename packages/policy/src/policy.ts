@@ -6,9 +6,10 @@ import { adapterShapes, type LoraOptions, loraScale, mergeAdapter } from './lora
 import type { Completion, SamplingOptions, UniformSource } from './sampling/options.js';
 import { sampleGroups } from './sampling/sample.js';
 import { SessionCache } from './sampling/sessions.js';
-import { scoreCompletions } from './scoring.js';
+import { type Scores, scoreCompletions } from './scoring.js';
 import { parameterInputs } from './transformer/inputs.js';
 import { LORA_SCALE, type ParameterTensors } from './transformer/parameters.js';
+import type { TokenStatistics } from './transformer/statistics.js';
 
 export type { Completion, SamplingOptions, UniformSource } from './sampling/options.js';
 
@@ -162,6 +163,15 @@ export class Policy {
    * @returns [M], in nats
    */
   async logProbabilities(sequences: readonly Sequence[], temperature: number): Promise<Float32Array> {
-    return scoreCompletions(this, sequences, temperature, (key, build) => this.sessions.get(key, build));
+    return (await this.score(sequences, ['logProbabilities'], temperature)).logProbabilities;
+  }
+
+  /** The same for other figures of each token; `TokenStatistics` says which there are. */
+  score<Name extends keyof TokenStatistics>(
+    sequences: readonly Sequence[],
+    names: readonly Name[],
+    temperature: number,
+  ): Promise<Scores<Name>> {
+    return scoreCompletions(this, sequences, names, temperature, (key, build) => this.sessions.get(key, build));
   }
 }

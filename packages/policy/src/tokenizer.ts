@@ -4,9 +4,18 @@ import { join, resolve } from 'node:path';
 import { AutoTokenizer, env } from '@huggingface/transformers';
 import { tokenIds } from './config.js';
 
+/** A message as templates read it; tool calls and names go with it. */
 export interface ChatMessage {
   readonly role: string;
-  readonly content: unknown;
+  readonly content?: unknown;
+  readonly [key: string]: unknown;
+}
+
+export interface ChatOptions {
+  /** Ends where the assistant is to answer, or where the conversation does. @defaultValue true */
+  readonly generate?: boolean | undefined;
+  /** functions that may be called, in OpenAI's form, for templates that list them */
+  readonly tools?: readonly unknown[] | undefined;
 }
 
 /** A model's tokenizer and chat template. */
@@ -16,8 +25,8 @@ export interface Tokenizer {
   readonly paddingToken: number;
   /** tokens that end a completion, the tokenizer's own first */
   readonly stopTokens: readonly number[];
-  /** A conversation as the model expects it, up to where the assistant is to answer. */
-  encodeChat(messages: readonly ChatMessage[]): number[];
+  /** A conversation as the model expects it. @throws Error when the model has no template, or it refuses the conversation */
+  encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[];
   /** Text as it is, without special tokens. */
   encode(text: string): number[];
   /** Text of tokens, special tokens left out. */
@@ -48,18 +57,19 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
     vocabularySize: tokenizer.get_vocab().size,
     paddingToken: typeof padding === 'number' && padding >= 0 ? padding : stopTokens[0]!,
     stopTokens,
-    encodeChat: (messages) => {
+    encodeChat: (messages, { generate = true, tools } = {}) => {
       if (!hasTemplate) {
         throw new Error(
           `the tokenizer of ${dir} has no chat template: add chat_template.jinja, or use an instruct model`,
         );
       }
-      const conversation = messages.map(({ role, content }) => ({ role, content: textOf(content) }));
+      const conversation = messages.map((message) => ({ ...message, content: textOf(message.content) }));
       const ids = tokenizer.apply_chat_template(conversation, {
-        add_generation_prompt: true,
+        add_generation_prompt: generate,
         tokenize: true,
         return_tensor: false,
         return_dict: false,
+        ...(tools === undefined ? {} : { tools: tools as Record<string, unknown>[] }),
         ...(templateFile === null ? {} : { chat_template: templateFile }),
       });
       return [...(ids as number[])];

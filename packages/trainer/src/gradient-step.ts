@@ -15,6 +15,7 @@ import {
   type PackedGroups,
   type Policy,
   packGroups,
+  type TokenStatistics,
   vocabularyChunks,
 } from '@polymode/policy';
 import { trainingBytes } from './memory.js';
@@ -27,9 +28,8 @@ export interface StepResult {
   readonly gradientNorm: number;
   /** false when loss or gradient is no number: then nothing has changed */
   readonly applied: boolean;
-  /** per sequence, per completion token, before the update */
-  readonly logProbabilities: readonly Float32Array[];
-  readonly entropies: readonly Float32Array[];
+  /** what the loss asked for, before the update: by name, a sequence, a completion token */
+  readonly reports: Readonly<Partial<Record<keyof TokenStatistics, readonly Float32Array[]>>>;
 }
 
 /** Names of the engine's variables that belong to the optimizer. */
@@ -99,7 +99,8 @@ export class GradientStep {
     learningRate: number,
     temperature: number,
   ): Promise<StepResult> {
-    const result = { loss: 0, logProbabilities: [] as Float32Array[], entropies: [] as Float32Array[] };
+    const reports: Partial<Record<keyof TokenStatistics, Float32Array[]>> = {};
+    const result = { loss: 0, reports };
     const scalars: Record<string, Value> = { temperature: float32([temperature], []) };
     for (const [name, value] of Object.entries(perStep)) scalars[name] = float32([value], []);
 
@@ -108,8 +109,9 @@ export class GradientStep {
     for (const [i, pass] of microBatches(sequences, fits).entries()) {
       const out = await this.runPass(loss, pass, scalars, i > 0);
       result.loss += Number(out.loss!.data[0]);
-      result.logProbabilities.push(...perSequence(pass.sequences, out.log_probabilities!));
-      result.entropies.push(...perSequence(pass.sequences, out.entropies!));
+      for (const name of loss.reports) {
+        reports[name] = [...(reports[name] ?? []), ...perSequence(pass.sequences, out[name]!)];
+      }
     }
     if (!Number.isFinite(result.loss)) return { ...result, gradientNorm: Number.NaN, applied: false };
     return { ...result, ...(await this.optimizer.step(updateNumber, learningRate)) };
@@ -137,8 +139,7 @@ export class GradientStep {
       },
       {
         loss: 'return',
-        log_probabilities: 'return',
-        entropies: 'return',
+        ...Object.fromEntries(loss.reports.map((name): [string, Fetch] => [name, 'return'])),
         ...Object.fromEntries(this.names.map((n): [string, Fetch] => [GRADIENT + n, { variable: GRADIENT + n }])),
       },
     );

@@ -1,3 +1,3 @@
+export { createTrainer } from './create-trainer.js';
 export { GradersFailedError, TrainerInputError } from './errors.js';
-export { createTrainer } from './trainer.js';
 export type * from './types.js';

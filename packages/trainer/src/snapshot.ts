@@ -19,8 +19,15 @@ export interface Progress {
   /** updates that were no numbers, since the last that was one */
   readonly skippedInARow: number;
   readonly trainedTokens: number;
-  readonly completions: number;
-  readonly graderErrors: number;
+}
+
+/** What a resumed job begins from. */
+export interface SavedState {
+  /** all weights, or the adapter */
+  readonly trained: Weights;
+  /** of AdamW, by the names that `momentNames` gives */
+  readonly moments: Weights;
+  readonly progress: Progress;
 }
 
 interface StateFile extends JobIdentity {
@@ -35,19 +42,12 @@ const OPTIMIZER_FILE = 'state/optimizer.safetensors';
 const TRAINED_FILE = 'state/trained.safetensors';
 const WEIGHTS_FILE = 'model/model.safetensors';
 
-export interface TrainerState {
-  /** all weights, or the adapter */
-  readonly trained: Weights;
-  readonly moments: Weights;
-  readonly identity: JobIdentity;
-  readonly batchSize: number;
-  readonly progress: Progress;
-}
-
 export function snapshotFiles(
   model: Pick<ModelFolder, 'otherFiles'>,
   weights: Weights,
-  { trained, moments, identity, batchSize, progress }: TrainerState,
+  { trained, moments, progress }: SavedState,
+  identity: JobIdentity,
+  batchSize: number,
 ): SnapshotFile[] {
   const state: StateFile = {
     format: 1,
@@ -67,10 +67,7 @@ export function snapshotFiles(
 }
 
 /** @throws TrainerInputError when files are missing or the snapshot belongs to another job */
-export function readSnapshot(
-  files: ReadonlyMap<string, Uint8Array>,
-  identity: JobIdentity,
-): { trained: Weights; moments: Weights; progress: Progress } {
+export function readSnapshot(files: ReadonlyMap<string, Uint8Array>, identity: JobIdentity): SavedState {
   const file = (path: string): Uint8Array => {
     const bytes = files.get(path);
     if (bytes === undefined) throw new TrainerInputError('invalid_snapshot', null, `the snapshot has no ${path}`);

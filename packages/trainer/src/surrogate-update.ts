@@ -1,6 +1,6 @@
 import { clippedSurrogate } from '@polymode/objectives';
 import type { Sequence } from '@polymode/policy';
-import type { GradientStep } from './gradient-step.js';
+import type { GradientStep, StepResult } from './gradient-step.js';
 import type { TokenLoss } from './token-loss.js';
 
 /** A completion of a group with spread, ready for the gradient. */
@@ -20,11 +20,7 @@ export interface SurrogateSettings {
   readonly temperature: number;
 }
 
-export interface UpdateReport {
-  /** false when loss or gradient was no number: the policy is as it was */
-  readonly applied: boolean;
-  readonly loss: number;
-  readonly gradientNorm: number;
+export interface UpdateReport extends StepResult {
   /** means over completion tokens */
   readonly entropy: number;
   readonly kl: number;
@@ -35,6 +31,7 @@ export interface UpdateReport {
 
 export const surrogateLoss = (withReference: boolean): TokenLoss => ({
   name: withReference ? 'surrogate with reference' : 'surrogate',
+  reports: ['logProbabilities', 'entropies'],
   build: ({ logProbabilities }, perToken, perStep) =>
     clippedSurrogate(
       {
@@ -64,7 +61,7 @@ export async function surrogateUpdate(
 ): Promise<UpdateReport> {
   const tokens = sequences.reduce((n, s) => n + s.completion.length, 0);
   const constant = (s: Sequence, value: number): Float32Array => new Float32Array(s.completion.length).fill(value);
-  const { logProbabilities, entropies, loss, gradientNorm, applied } = await gradientStep.run(
+  const result = await gradientStep.run(
     surrogateLoss(settings.klCoefficient > 0),
     sequences.map((s) => ({
       prompt: s.prompt,
@@ -82,10 +79,11 @@ export async function surrogateUpdate(
     settings.temperature,
   );
 
+  const { logProbabilities, entropies } = result.reports;
   const sums = { entropy: 0, kl: 0, low: 0, high: 0 };
   for (const [i, s] of sequences.entries()) {
-    for (const [c, now] of logProbabilities[i]!.entries()) {
-      sums.entropy += entropies[i]![c]!;
+    for (const [c, now] of logProbabilities![i]!.entries()) {
+      sums.entropy += entropies![i]![c]!;
       const ratio = Math.exp(now - s.oldLogProbabilities[c]!);
       if (ratio < 1 - settings.clipEpsilon && s.advantage < 0) sums.low++;
       if (ratio > 1 + settings.clipEpsilon && s.advantage > 0) sums.high++;
@@ -96,9 +94,7 @@ export async function surrogateUpdate(
     }
   }
   return {
-    applied,
-    loss,
-    gradientNorm,
+    ...result,
     entropy: sums.entropy / tokens,
     kl: sums.kl / tokens,
     clipRatioLow: sums.low / tokens,

@@ -8,6 +8,8 @@ import type { Sequence, TokenStatistics } from '@polymode/policy';
 export interface TokenLoss {
   /** Losses with one name have one graph. */
   readonly name: string;
+  /** figures of each token, as they were before the update, that a step is to return */
+  readonly reports: readonly (keyof TokenStatistics)[];
   /** @returns the sum over the tokens of these statistics, a scalar */
   build(statistics: TokenStatistics, perToken: (name: string) => Tensor, perStep: (name: string) => Tensor): Tensor;
 }

@@ -17,6 +17,7 @@ import {
   groupHidden,
   groupInputs,
   type Policy,
+  type TokenStatistics,
   tokenStatistics,
   type VocabularyChunks,
 } from '@polymode/policy';
@@ -39,7 +40,7 @@ export interface TrainingShape extends GroupShape, VocabularyChunks {
  * model is then differentiated from the hidden states.
  *
  * Inputs: those of `groupInputs`, the policy's parameters, the loss's own: [M] a token, scalars a step.
- * Outputs: `loss`; `log_probabilities` and `entropies` [M]; GRADIENT + name of each trained parameter.
+ * Outputs: `loss`; what the loss reports [M]; GRADIENT + name of each trained parameter.
  */
 export function trainingGraph(
   policy: Policy,
@@ -57,7 +58,8 @@ export function trainingGraph(
 
   const hidden = groupHidden(config, parameters, tokens, positions, lengths, shape);
   const chosen = gatherRows(hidden, at); // [M, d]
-  const parts = { losses: [] as Tensor[], logProbabilities: [] as Tensor[], entropies: [] as Tensor[] };
+  const losses: Tensor[] = [];
+  const reports: TokenStatistics[] = [];
   const hiddenGradients: Tensor[] = [];
   let total: (Tensor | null)[] = names.map(() => null);
   for (let i = 0; i < shape.chunks; i++) {
@@ -70,9 +72,8 @@ export function trainingGraph(
     const [toHidden, ...toParameters] = backward([{ output: value, gradient: scalar(1) }], [rows, ...trained]);
     hiddenGradients.push(toHidden!);
     total = total.map((g, k) => sumOf(g, toParameters[k]!));
-    parts.losses.push(value);
-    parts.logProbabilities.push(statistics.logProbabilities);
-    parts.entropies.push(statistics.entropies);
+    losses.push(value);
+    reports.push(statistics);
   }
   const toChosen = shape.chunks === 1 ? hiddenGradients[0]! : reshape(concat(hiddenGradients, 0), chosen.shape);
   const body = backward([{ output: chosen, gradient: toChosen }], trained);
@@ -80,10 +81,9 @@ export function trainingGraph(
 
   const joined = (x: readonly Tensor[]): Tensor => (x.length === 1 ? x[0]! : concat(x, 0));
   const outputs: Record<string, Tensor> = {
-    loss: parts.losses.reduce((a, b) => add(a, b)),
-    log_probabilities: joined(parts.logProbabilities),
-    entropies: joined(parts.entropies),
+    loss: losses.reduce((a, b) => add(a, b)),
   };
+  for (const name of loss.reports) outputs[name] = joined(reports.map((r) => r[name]));
   for (const [k, name] of names.entries()) {
     const gradient = total[k];
     if (gradient === null || gradient === undefined) throw new Error(`no gradient reaches ${name}`);

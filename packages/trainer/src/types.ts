@@ -1,20 +1,36 @@
 import type { ExecutionProvider } from '@polymode/autodiff';
+import type { ChatMessage } from '@polymode/policy';
 import type { Grader } from '@polymode/verifiers';
 import type { Schedule } from './schedule.js';
 
-/** One line of a reinforcement training file: the conversation, and whatever else graders read as `item`. */
+/** One line of a training file. Reinforcement: the conversation, and whatever else graders read as `item`. */
 export interface TrainRow {
   readonly messages: readonly { readonly role: string; readonly content: unknown }[];
-  readonly [field: string]: unknown;
+  readonly [key: string]: unknown;
 }
 
-/** Resolved settings of a job; names are those of the API's `method.reinforcement.hyperparameters`. */
-export interface TrainerHyperparameters extends Schedule {
-  readonly algorithm: 'ips-grpo' | 'grpo';
-  /** prompts a step */
+/** A message of a conversation as chat templates read it. */
+export interface Message extends ChatMessage {
+  /** 0 for an answer that is not to be learned. @defaultValue 1 */
+  readonly weight?: number;
+}
+
+/** One line of a supervised training file: a conversation whose answers are learned, or a text and how it goes on. */
+export type SupervisedRow =
+  | { readonly messages: readonly Message[]; readonly tools?: readonly unknown[] }
+  | { readonly prompt: string; readonly completion: string };
+
+/** One line of a preference file: two answers to the same conversation. */
+export interface PreferenceRow {
+  readonly input: { readonly messages: readonly Message[]; readonly tools?: readonly unknown[] };
+  readonly preferred_output: readonly Message[];
+  readonly non_preferred_output: readonly Message[];
+}
+
+/** Settings that every method has. Names are those of the API's `method.….hyperparameters`, here and below. */
+export interface LearnerHyperparameters extends Schedule {
+  /** rows a step */
   readonly batch_size: number;
-  /** G, completions a prompt */
-  readonly group_size: number;
   /** what learns: an adapter beside the model's own weights, or those */
   readonly trainable: 'lora' | 'full';
   /** read with `trainable: 'lora'` only */
@@ -35,6 +51,16 @@ export interface TrainerHyperparameters extends Schedule {
     /** gradients are scaled down to this norm */
     readonly max_grad_norm: number;
   };
+  /** steps between validations */
+  readonly eval_interval: number;
+  /** MiB that training may take; null for as much as there is */
+  readonly memory_budget_mb: number | null;
+}
+
+export interface ReinforcementHyperparameters extends LearnerHyperparameters {
+  readonly algorithm: 'ips-grpo' | 'grpo';
+  /** G, completions a prompt */
+  readonly group_size: number;
   readonly temperature: number;
   readonly top_k: number;
   readonly top_p: number;
@@ -46,23 +72,25 @@ export interface TrainerHyperparameters extends Schedule {
   readonly max_completion_tokens: number;
   /** β of the penalty for leaving the base model; 0 keeps no reference */
   readonly kl_coefficient: number;
+  /** ε of the clipped surrogate */
   readonly clip_epsilon: number;
   readonly ips: { readonly exponent: number; readonly epsilon: number };
-  /** steps between validations */
-  readonly eval_interval: number;
   /** completions a validation row */
   readonly eval_samples: number;
-  /** MiB that training may take; null for as much as there is */
-  readonly memory_budget_mb: number | null;
 }
 
-export interface TrainerOptions {
+export interface PreferenceHyperparameters extends LearnerHyperparameters {
+  /** β of DPO (arXiv:2305.18290): how much a preference weighs against leaving the base model */
+  readonly beta: number;
+}
+
+/** What every method's job is made of. */
+export interface JobOptions<Row, Hyperparameters> {
   /** folder of the base model, in Hugging Face layout */
   readonly modelDir: string;
-  readonly trainRows: readonly TrainRow[];
-  readonly validationRows: readonly TrainRow[];
-  readonly grader: Grader;
-  readonly hyperparameters: TrainerHyperparameters;
+  readonly trainRows: readonly Row[];
+  readonly validationRows: readonly Row[];
+  readonly hyperparameters: Hyperparameters;
   readonly seed: number;
   /** @defaultValue 'cpu' */
   readonly device?: ExecutionProvider;
@@ -71,6 +99,18 @@ export interface TrainerOptions {
   /** files of an earlier snapshot of the same job, by path */
   readonly resumeFrom?: ReadonlyMap<string, Uint8Array>;
 }
+
+export interface ReinforcementOptions extends JobOptions<TrainRow, ReinforcementHyperparameters> {
+  readonly method: 'reinforcement';
+  readonly grader: Grader;
+}
+export interface SupervisedOptions extends JobOptions<SupervisedRow, LearnerHyperparameters> {
+  readonly method: 'supervised';
+}
+export interface PreferenceOptions extends JobOptions<PreferenceRow, PreferenceHyperparameters> {
+  readonly method: 'dpo';
+}
+export type TrainerOptions = ReinforcementOptions | SupervisedOptions | PreferenceOptions;
 
 export interface GradedCompletion {
   readonly text: string;
@@ -103,12 +143,13 @@ export interface StepReport {
   readonly totalSteps: number;
   /** figures that depend on (options, step) only; names are listed in the README */
   readonly metrics: Readonly<Record<string, number>>;
+  /** of a reinforcement step; empty else */
   readonly groups: readonly GradedGroup[];
   readonly graderErrors: GraderErrors;
   /** what the job's owner should know beside the figures, a sentence each */
   readonly warnings: readonly string[];
   readonly validation?: ValidationReport;
-  /** seconds: sampling, grading, training, eval, full_iteration; the only part that varies between runs */
+  /** seconds: sampling and grading (reinforcement), training, eval, full_iteration; the only part that varies between runs */
   readonly timing: Readonly<Record<string, number>>;
 }
 
@@ -118,7 +159,7 @@ export interface SnapshotFile {
 }
 
 /**
- * A reinforcement job in progress. A step is a pure function of (options, state after the step before): same inputs,
+ * A job in progress. A step is a pure function of (options, state after the step before): same inputs,
  * same bytes, on one kind of processor with one number of threads. Calls must not overlap.
  */
 export interface Trainer {
@@ -127,6 +168,8 @@ export interface Trainer {
   readonly totalSteps: number;
   /** completion tokens that entered a gradient so far */
   readonly trainedTokens: number;
+  /** what the job's owner should know before it begins, a sentence each */
+  readonly warnings: readonly string[];
   /** One optimizer step, and validation when it is due. @throws GradersFailedError, EngineError */
   runStep(): Promise<StepReport>;
   /** Files of a checkpoint at the current step, sorted by path: `model/…` in Hugging Face layout, `state/…` to resume. */

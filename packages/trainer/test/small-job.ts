@@ -1,11 +1,12 @@
 import { findBaseModel } from '@polymode/policy/registry';
-import type { TrainerOptions } from '@polymode/trainer';
+import type { ReinforcementHyperparameters, ReinforcementOptions } from '@polymode/trainer';
 import { compileGrader, tasks } from '@polymode/verifiers';
 
 /** A job of a few seconds on the model that ships, over views of three blocks. */
-export function smallJob(overrides: Partial<TrainerOptions['hyperparameters']> = {}): TrainerOptions {
+export function smallJob(overrides: Partial<ReinforcementHyperparameters> = {}): ReinforcementOptions {
   const task = tasks['hypospace/voxel'];
   return {
+    method: 'reinforcement',
     modelDir: findBaseModel('polymode-tiny')!.dir,
     trainRows: task.generate({ blocks: 3, count: 12, seed: 5 }),
     validationRows: task.generate({ blocks: 2, count: 3, seed: 5 }),

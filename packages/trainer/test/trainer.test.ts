@@ -3,6 +3,7 @@ import { readModelFolder, readSafetensors, type Weights } from '@polymode/policy
 import {
   createTrainer,
   GradersFailedError,
+  type ReinforcementOptions,
   type SnapshotFile,
   type StepReport,
   type Trainer,
@@ -181,7 +182,7 @@ describe('an adapter', () => {
 
 describe('a learning rate that breaks the policy', () => {
   /** Every other completion is right, whatever it says. */
-  const alternating = (): TrainerOptions['grader'] => {
+  const alternating = (): ReinforcementOptions['grader'] => {
     const grader = compileGrader({ type: 'task', task: 'hypospace/voxel' });
     let calls = 0;
     return {
@@ -216,7 +217,7 @@ describe('a learning rate that breaks the policy', () => {
 
 describe('a grader that fails', () => {
   /** Fails on the given share of completions, in order. */
-  const failing = (share: number): TrainerOptions['grader'] => {
+  const failing = (share: number): ReinforcementOptions['grader'] => {
     const grader = compileGrader({ type: 'task', task: 'hypospace/voxel' });
     let calls = 0;
     return {

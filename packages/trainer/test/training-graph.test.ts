@@ -83,7 +83,7 @@ async function surrogate(policy: Policy, values: Reference, profile: Profile, ch
   return {
     groups: pass!.groups.length,
     loss: Number(out.loss!.data[0]),
-    logProbabilities: out.log_probabilities!.data as Float32Array,
+    logProbabilities: out.logProbabilities!.data as Float32Array,
     expectedLogProbabilities: series(values.log_probabilities),
     entropies: out.entropies!.data as Float32Array,
     expectedEntropies: series(values.entropies),

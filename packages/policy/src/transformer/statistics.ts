@@ -1,5 +1,8 @@
 import {
+  argMax,
+  cast,
   div,
+  equal,
   exp,
   gatherElements,
   linear,
@@ -27,6 +30,8 @@ export interface TokenStatistics {
   readonly logProbabilities: Tensor;
   /** entropy of the next-token distribution at the sampling temperature, in nats, [M]; carries no gradient */
   readonly entropies: Tensor;
+  /** 1 where the target is the likeliest token, else 0: float32 [M]; carries no gradient */
+  readonly matches: Tensor;
 }
 
 /**
@@ -46,5 +51,9 @@ export function tokenStatistics(
   const logs = logSoftmax(div(vocabularyLogits(config, parameters, hidden), temperature)); // [M, V]
   const logProbabilities = squeeze(gatherElements(logs, unsqueeze(targets, [1]), 1), [1]);
   const fixed = stopGradient(logs);
-  return { logProbabilities, entropies: neg(sum(mul(exp(fixed), fixed), [1])) };
+  return {
+    logProbabilities,
+    entropies: neg(sum(mul(exp(fixed), fixed), [1])),
+    matches: cast(equal(cast(argMax(fixed), 'int32'), targets), 'float32'),
+  };
 }

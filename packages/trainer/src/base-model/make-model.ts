@@ -8,7 +8,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Engine, mul, neg, sum } from '@polymode/autodiff';
+import { Engine } from '@polymode/autodiff';
 import {
   loadTokenizer,
   normals,
@@ -20,7 +20,8 @@ import {
   writeSafetensors,
 } from '@polymode/policy';
 import { GradientStep } from '../gradient-step.js';
-import type { TokenLoss, TrainingSequence } from '../token-loss.js';
+import { likelihoodLoss } from '../likelihood-loss.js';
+import type { TrainingSequence } from '../token-loss.js';
 import { booleanExample, type Example, voxelExample } from './corpus.js';
 import { SHIPPED_MODEL } from './shipped-model.js';
 
@@ -42,12 +43,6 @@ const BATCH = 64;
 const VOXEL_SHARE = 0.75;
 const PEAK_LEARNING_RATE = 2e-3;
 const WARM_UP = 50;
-
-/** Minus the mean log-probability of the answers' tokens. */
-const negativeLogLikelihood: TokenLoss = {
-  name: 'negative log-likelihood',
-  build: ({ logProbabilities }, perToken) => neg(sum(mul(perToken('weights'), logProbabilities))),
-};
 
 const tokenizer = await loadTokenizer(values.out);
 const configJson = {
@@ -81,7 +76,7 @@ await gradientStep.allocate();
 const started = performance.now();
 for (let step = 1; step <= steps; step++) {
   const batch = batchOf(step);
-  const report = await gradientStep.run(negativeLogLikelihood, batch, {}, step, learningRate(step), 1);
+  const report = await gradientStep.run(likelihoodLoss, batch, {}, step, learningRate(step), 1);
   if (step % 100 === 0 || step === 1) {
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     console.log(`step ${step}/${steps}, loss ${report.loss.toFixed(4)}, ${seconds} s`);

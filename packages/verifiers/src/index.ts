@@ -14,6 +14,14 @@ export {
 } from './grader.js';
 export { compileGrader } from './graders/index.js';
 export {
+  GRADING_TIMEOUT_MS,
+  type Gradable,
+  type GradingFailure,
+  type GradingOptions,
+  type GradingResult,
+  gradeAll,
+} from './grading.js';
+export {
   type IdealSummary,
   idealL1,
   idealRecovery,

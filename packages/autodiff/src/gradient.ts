@@ -61,6 +61,7 @@ export function backward(seeds: readonly GradientSeed[], wrt: readonly Tensor[])
     flowing.set(to, before === undefined ? g : add(before, g));
   };
   for (const { output, gradient } of seeds) flow(output, gradient);
+  const again = recomputation();
 
   for (let i = order.length - 1; i >= 0; i--) {
     const node = order[i]!;
@@ -69,7 +70,9 @@ export function backward(seeds: readonly GradientSeed[], wrt: readonly Tensor[])
     if (outputGradients.every((g) => g === null)) continue;
     const rule = opNamed(node.op).gradient;
     if (rule === undefined) throw new NoGradientError(node.op);
-    for (const [k, g] of rule(node, outputGradients).entries()) {
+    // The rule reads what is cheap as if it had been computed anew.
+    const read: Node = { ...node, inputs: node.inputs.map(again), outputs: node.outputs.map(again) };
+    for (const [k, g] of rule(read, outputGradients).entries()) {
       const x = node.inputs[k]!;
       if (g === null || !needed.has(x.node)) continue;
       if (!sameShape(g.shape, x.shape)) {
@@ -79,6 +82,21 @@ export function backward(seeds: readonly GradientSeed[], wrt: readonly Tensor[])
     }
   }
   return wrt.map((x) => flowing.get(x) ?? null);
+}
+
+/** From a tensor to one that is equal and need not be kept from the forward pass, or to itself. */
+function recomputation(): (t: Tensor) => Tensor {
+  const made = new Map<Node, readonly Tensor[]>();
+  const outputsOf = (node: Node): readonly Tensor[] => {
+    const known = made.get(node);
+    if (known !== undefined) return known;
+    const op = leafOps.has(node.op) ? undefined : opNamed(node.op);
+    const outputs = op?.recompute?.(node, node.inputs.map(again)) ?? node.outputs;
+    made.set(node, outputs);
+    return outputs;
+  };
+  const again = (t: Tensor): Tensor => outputsOf(t.node)[t.outputIndex]!;
+  return again;
 }
 
 /** Nodes from which one of the targets is reached: gradients elsewhere are not worth building. */

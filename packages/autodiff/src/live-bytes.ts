@@ -1,5 +1,6 @@
+import { runningOrder } from './order.js';
 import { elementCount } from './shape.js';
-import { type DType, type Node, type Tensor, topologicalNodes } from './tensor.js';
+import type { DType, Node, Tensor } from './tensor.js';
 
 const BYTES: Readonly<Record<DType, number>> = { float32: 4, int32: 4, int64: 8, bool: 1 };
 
@@ -7,18 +8,30 @@ const BYTES: Readonly<Record<DType, number>> = { float32: 4, int32: 4, int64: 8,
 const VIEWS = new Set(['Reshape', 'ReshapeTo', 'Squeeze', 'Unsqueeze', 'Identity', 'StopGradient']);
 
 /** Operations that the runtime lets write over an input of the same size that nobody reads any more. */
-const IN_PLACE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Exp', 'Sqrt', 'Sigmoid', 'Tanh', 'Softmax', 'Where']);
+const IN_PLACE = new Set([
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Neg',
+  'Exp',
+  'Sqrt',
+  'Sigmoid',
+  'Silu',
+  'Tanh',
+  'Softmax',
+  'Where',
+]);
 
 /**
  * The most bytes of intermediate results that are alive at a time when a graph runs: what it needs beside its inputs and
- * constants. Results are computed in the order in which they are lowered and freed after their last use, as the runtime
- * does.
+ * constants. Results are computed in the runtime's order and freed after their last use.
  *
  * @param outputs of a graph whose inputs all have fixed shapes
  * @throws Error naming a tensor whose size is not known
  */
 export function liveBytes(outputs: readonly Tensor[]): number {
-  const order = topologicalNodes(outputs, 'no bodies');
+  const order = runningOrder(outputs);
   const owner = new Map<Tensor, Tensor>();
   const ownerOf = (t: Tensor): Tensor => owner.get(t) ?? t;
   const readers = new Map<Tensor, number>();

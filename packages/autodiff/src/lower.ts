@@ -1,6 +1,7 @@
 import { encodeModel, type OnnxAttribute, type OnnxGraph, type OnnxNode } from './onnx/model.js';
 import type { EmitOptions, Lowering, Profile } from './op.js';
 import { leafOps, opNamed } from './ops/table.js';
+import { writingOrder } from './order.js';
 import { type Shape, sameShape } from './shape.js';
 import {
   type DType,
@@ -45,6 +46,7 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
 
   const scope = new Scope(profile, null, [], '#g');
   for (const t of [...inputs, ...stored]) scope.names.set(t, leafName(t));
+  for (const node of writingOrder(roots)) if (!leafOps.has(node.op)) scope.use(node.outputs[0]!);
   const results = Object.entries(outputs).map(([name, t]) => {
     const outputName = OUTPUT_PREFIX + name;
     scope.emit('Identity', [scope.use(t)], { outputs: [outputName] });

@@ -41,6 +41,12 @@ export interface EmitOptions {
 export interface Op {
   lower(node: Node, to: Lowering): void;
   gradient?(node: Node, outputGradients: readonly (Tensor | null)[]): (Tensor | null)[];
+  /**
+   * The outputs once more from these inputs, which are the node's own or equal to them, or null where that is not worth
+   * it. A backward pass asks for cheap results again so that nothing has to keep them until then. They must be written in
+   * other operations or on other tensors than the first time: the runtime merges what is equal.
+   */
+  recompute?(node: Node, inputs: readonly Tensor[]): readonly Tensor[] | null;
 }
 export type OpTable = Readonly<Record<string, Op>>;
 
@@ -48,3 +54,9 @@ export type OpTable = Readonly<Record<string, Op>>;
 export function constantGradient(node: Node): null[] {
   return node.inputs.map(() => null);
 }
+
+/** The rule of results that are worth computing again when what they are computed from is. */
+export const ifAnew =
+  (again: (inputs: readonly Tensor[], node: Node) => Tensor[]): NonNullable<Op['recompute']> =>
+  (node, inputs) =>
+    inputs.every((x, i) => x === node.inputs[i]) ? null : again(inputs, node);

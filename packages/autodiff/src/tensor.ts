@@ -125,25 +125,30 @@ export function scalar(value: number, dtype: DType = 'float32'): Tensor {
 /**
  * Walks everything a set of tensors is computed from, each node once, inputs before users.
  * `bodies` also walks into loop bodies, and through them to the tensors they capture.
+ *
+ * @param sorted puts a node's dependencies in the order in which they are to be visited
  */
-export function topologicalNodes(roots: readonly Tensor[], bodies: 'bodies' | 'no bodies' = 'bodies'): Node[] {
+export function topologicalNodes(
+  roots: readonly Tensor[],
+  bodies: 'bodies' | 'no bodies' = 'bodies',
+  sorted: (dependencies: readonly Tensor[]) => readonly Tensor[] = (dependencies) => dependencies,
+): Node[] {
   const order: Node[] = [];
   const seen = new Set<Node>();
   // An explicit stack: a deep model's chain of nodes overflows the call stack.
-  const stack: { node: Node; next: number }[] = [];
+  const stack: { dependencies: readonly Tensor[]; node: Node; next: number }[] = [];
+  const enter = (node: Node): void => {
+    seen.add(node);
+    stack.push({ node, dependencies: sorted(bodies === 'bodies' ? nodeDependencies(node) : node.inputs), next: 0 });
+  };
   for (const root of roots) {
     if (seen.has(root.node)) continue;
-    seen.add(root.node);
-    stack.push({ node: root.node, next: 0 });
+    enter(root.node);
     while (stack.length > 0) {
       const top = stack[stack.length - 1]!;
-      const dependencies = bodies === 'bodies' ? nodeDependencies(top.node) : top.node.inputs;
-      if (top.next < dependencies.length) {
-        const child = dependencies[top.next++]!.node;
-        if (!seen.has(child)) {
-          seen.add(child);
-          stack.push({ node: child, next: 0 });
-        }
+      const dependency = top.dependencies[top.next++];
+      if (dependency !== undefined) {
+        if (!seen.has(dependency.node)) enter(dependency.node);
       } else {
         order.push(top.node);
         stack.pop();

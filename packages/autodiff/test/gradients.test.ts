@@ -109,8 +109,32 @@ const cases: Case[] = [
   { name: 'reciprocal', ops: ['Reciprocal'], given: [{ shape: [4], from: 0.5 }], build: reciprocal },
   { name: 'sigmoid', ops: ['Sigmoid'], given: [{ shape: [4] }], build: sigmoid },
   { name: 'tanh', ops: ['Tanh'], given: [{ shape: [4] }], build: tanh },
-  { name: 'silu', ops: ['Sigmoid'], given: [{ shape: [4] }], build: silu },
-  { name: 'geluTanh', ops: ['Tanh'], given: [{ shape: [6], from: -2 }], build: geluTanh },
+  {
+    name: 'silu',
+    ops: ['Silu', 'Sigmoid'],
+    given: [
+      { shape: [6], from: -3 },
+      { shape: [6], from: 0 },
+    ],
+    build: (a, b) => add(silu(a), silu(mul(b, 4))),
+  },
+  { name: 'geluTanh', ops: ['GeluTanh', 'Tanh'], given: [{ shape: [6], from: -2 }], build: geluTanh },
+  {
+    name: 'a gated layer, whose parts are computed again',
+    ops: ['Silu', 'Split', 'RmsNorm'],
+    given: [{ shape: [3, 4] }, { shape: [4], from: 1 }, { shape: [12, 4] }, { shape: [4, 6] }],
+    build: (x, scale, into, out) => {
+      const [gate, up] = split(linear(rmsNorm(x, scale, 1e-5), into), 1, [6, 6]) as [Tensor, Tensor];
+      return linear(mul(silu(gate), up), out);
+    },
+  },
+  {
+    name: 'a layer of GPT-2, whose parts are computed again',
+    ops: ['GeluTanh', 'LayerNorm', 'Reshape'],
+    given: [{ shape: [6, 4] }, { shape: [4], from: 1 }, { shape: [4] }, { shape: [6, 4] }, { shape: [4, 6] }],
+    build: (x, scale, shift, into, out) =>
+      linear(geluTanh(linear(reshape(layerNorm(x, scale, shift, 1e-5), [2, 3, 4]), into)), out),
+  },
   { name: 'what is stopped', ops: ['StopGradient'], given: [{ shape: [4] }], build: (x) => mul(x, stopGradient(x)) },
   {
     name: 'sum over the middle',

@@ -1,5 +1,5 @@
 import { onnxDataType } from '../onnx/model.js';
-import { constantGradient, type Op, type OpTable } from '../op.js';
+import { constantGradient, ifAnew, type Op, type OpTable } from '../op.js';
 import { broadcastShapes, ShapeError } from '../shape.js';
 import { type DType, makeNode, type Node, scalar, Tensor } from '../tensor.js';
 import { sumTo } from './reduce.js';
@@ -45,13 +45,16 @@ export const sigmoid = (x: Tensor): Tensor => unary('Sigmoid', x);
 export const tanh = (x: Tensor): Tensor => unary('Tanh', x);
 
 /** x·σ(x), the activation of SwiGLU (arXiv:1702.03118). */
-export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
+export const silu = (x: Tensor): Tensor => unary('Silu', x);
 
 /** The tanh form of GELU (arXiv:1606.08415), GPT-2's: x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))). */
-export function geluTanh(x: Tensor): Tensor {
-  const inner = mul(mul(x, add(mul(mul(x, x), 0.044715), 1)), Math.sqrt(2 / Math.PI));
-  return mul(mul(x, 0.5), add(tanh(inner), 1));
+export const geluTanh = (x: Tensor): Tensor => unary('GeluTanh', x);
+
+/** The hyperbolic tangent in GELU's formula. */
+function geluInner(x: Tensor): Tensor {
+  return tanh(mul(mul(x, add(mul(mul(x, x), GELU_CUBIC), 1)), Math.sqrt(2 / Math.PI)));
 }
+const GELU_CUBIC = 0.044715;
 
 /** x limited to [low, high]; its gradient is that of Min and Max, zero outside. */
 export const clip = (x: Tensor, low: Operand, high: Operand): Tensor => minimum(maximum(x, low), high);
@@ -94,7 +97,11 @@ const unaryGradient =
 export const elementwiseOps: OpTable = {
   Add: { lower: lowerAs('Add'), gradient: pairGradient((g) => [g, g]) },
   Sub: { lower: lowerAs('Sub'), gradient: pairGradient((g) => [g, neg(g)]) },
-  Mul: { lower: lowerAs('Mul'), gradient: pairGradient((g, a, b) => [mul(g, b), mul(g, a)]) },
+  Mul: {
+    lower: lowerAs('Mul'),
+    gradient: pairGradient((g, a, b) => [mul(g, b), mul(g, a)]),
+    recompute: ifAnew(([a, b]) => [mul(a!, b!)]),
+  },
   Div: {
     lower: lowerAs('Div'),
     gradient: pairGradient((g, _a, b, y) => {
@@ -123,6 +130,46 @@ export const elementwiseOps: OpTable = {
       const [condition, a, b] = node.inputs as [Tensor, Tensor, Tensor];
       return [null, sumTo(where(condition, g!, 0), a.shape), sumTo(where(condition, 0, g!), b.shape)];
     },
+  },
+  // Of a gated layer's five wide results its backward pass needs two: the others follow from them.
+  Silu: {
+    lower: (node, to) => {
+      const x = to.use(node.inputs[0]!);
+      const outputs = to.outputs(node);
+      if (to.profile === 'fused') {
+        to.emit('QuickGelu', [x], { domain: 'com.microsoft', attributes: { alpha: { float: 1 } }, outputs });
+        return;
+      }
+      to.emit('Mul', [x, to.emit('Sigmoid', [x])], { outputs });
+    },
+    // With s = σ(x): dx = g·s·(1 + x·(1 − s))
+    gradient: unaryGradient((g, x) => {
+      const s = sigmoid(x);
+      return mul(g, mul(s, add(mul(x, sub(1, s)), 1)));
+    }),
+    recompute: (_node, [x]) => [mul(x!, sigmoid(x!))],
+  },
+  GeluTanh: {
+    lower: (node, to) => {
+      const x = to.use(node.inputs[0]!);
+      const outputs = to.outputs(node);
+      if (to.profile === 'fused') {
+        to.emit('FastGelu', [x], { domain: 'com.microsoft', outputs });
+        return;
+      }
+      const times = (a: string, factor: number): string => to.emit('Mul', [a, to.scalar(factor, 'float32')]);
+      const plusOne = (a: string): string => to.emit('Add', [a, to.scalar(1, 'float32')]);
+      const cubic = to.emit('Mul', [x, plusOne(times(to.emit('Mul', [x, x]), GELU_CUBIC))]);
+      const inner = to.emit('Tanh', [times(cubic, Math.sqrt(2 / Math.PI))]);
+      to.emit('Mul', [times(x, 0.5), plusOne(inner)], { outputs });
+    },
+    // With t = tanh(u(x)): dx = g/2 · (1 + t + x·(1 − t²)·u′), u′ = √(2/π)·(1 + 3·0.044715 x²)
+    gradient: unaryGradient((g, x) => {
+      const t = geluInner(x);
+      const slope = mul(add(mul(mul(x, x), 3 * GELU_CUBIC), 1), Math.sqrt(2 / Math.PI));
+      return mul(mul(g, 0.5), add(add(t, 1), mul(mul(x, sub(1, mul(t, t))), slope)));
+    }),
+    recompute: (_node, [x]) => [mul(mul(x!, 0.5), add(geluInner(x!), 1))],
   },
   Neg: { lower: lowerAs('Neg'), gradient: unaryGradient((g) => neg(g)) },
   Exp: { lower: lowerAs('Exp'), gradient: unaryGradient((g, _x, y) => mul(g, y)) },

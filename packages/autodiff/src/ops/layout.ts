@@ -1,4 +1,4 @@
-import { constantGradient, type OpTable } from '../op.js';
+import { constantGradient, ifAnew, type OpTable } from '../op.js';
 import { type Dim, elementCount, formatShape, normalizeAxis, ShapeError, sameShape } from '../shape.js';
 import { makeNode, scalar, type Tensor } from '../tensor.js';
 import { cast } from './elementwise.js';
@@ -141,6 +141,7 @@ export const layoutOps: OpTable = {
       });
     },
     gradient: (node, [g]) => [reshapeLike(g!, node.inputs[0]!)],
+    recompute: ifAnew(([x], node) => [reshape(x!, node.outputs[0]!.shape)]),
   },
   ReshapeTo: {
     lower: (node, to) => {
@@ -217,6 +218,15 @@ export const layoutOps: OpTable = {
     gradient: (node, pieces) => {
       const whole = pieces.map((g, i) => g ?? expandLike(scalar(0), node.outputs[i]!));
       return [concat(whole, node.attributes.axis as number)];
+    },
+    // The pieces hold everything a second time.
+    recompute: (node, [x]) => {
+      const { axis, sizes } = node.attributes as { axis: number; sizes: number[] };
+      let end = 0;
+      return sizes.map((size) => {
+        end += size;
+        return slice(x!, axis, end - size, end);
+      });
     },
   },
   Slice: {

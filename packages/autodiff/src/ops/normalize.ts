@@ -1,7 +1,7 @@
 import type { OpTable } from '../op.js';
 import { normalizeAxis, ShapeError } from '../shape.js';
 import { makeNode, type Tensor } from '../tensor.js';
-import { exp, mul, sub } from './elementwise.js';
+import { add, exp, mul, sub } from './elementwise.js';
 import { mean, sum, sumTo } from './reduce.js';
 
 /** Softmax along the last axis. */
@@ -109,6 +109,10 @@ export const normalizeOps: OpTable = {
       const dx = mul(s, sub(h, mul(xs, mean(mul(h, xs), [-1], true))));
       return [dx, sumTo(mul(g!, xs), weight.shape)];
     },
+    recompute: (node, [x, weight]) => {
+      const inverse = node.outputs[1]!;
+      return [mul(mul(x!, inverse), weight!), inverse];
+    },
   },
   LayerNorm: {
     lower: (node, to) => {
@@ -139,6 +143,10 @@ export const normalizeOps: OpTable = {
       const spread = sub(h, mul(normalized, mean(mul(h, normalized), [-1], true)));
       const dx = mul(inverse, sub(spread, mean(h, [-1], true)));
       return [dx, sumTo(mul(g!, normalized), weight.shape), sumTo(g!, bias.shape)];
+    },
+    recompute: (node, [x, weight, bias]) => {
+      const [, center, inverse] = node.outputs as [Tensor, Tensor, Tensor];
+      return [add(mul(mul(sub(x!, center), inverse), weight!), bias!), center, inverse];
     },
   },
 };

@@ -1,10 +1,10 @@
 import { objectives } from '@polymode/objectives';
 import { uniforms } from '@polymode/policy';
-import { GradersFailedError, TrainerInputError } from './errors.js';
+import { TrainerInputError } from './errors.js';
 import { type JobParts, JobTrainer } from './job-trainer.js';
 import { average, rolloutMetrics } from './metrics.js';
 import { encodeRows, type Prompt } from './prompts.js';
-import { type Graded, type Rollout, rollOut } from './rollout.js';
+import { failOnBrokenGrader, type Graded, type Rollout, rollOut } from './rollout.js';
 import { type RewardedSequence, surrogateUpdate, type UpdateReport } from './surrogate-update.js';
 import type {
   GradedGroup,
@@ -17,9 +17,6 @@ import type {
 
 /** Which random numbers a draw uses: training and validation never share any. */
 const STREAM = { train: 0, validation: 1 } as const;
-
-/** A step in which more than this share of completions could not be graded fails the job. */
-const GRADER_ERROR_LIMIT = 0.1;
 
 /** Reinforcement: groups of completions are sampled, graded, and weighed against each other. */
 export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHyperparameters> {
@@ -49,7 +46,7 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
     const rows = this.nextRows(this.train.length);
     const prompts = rows.map((row) => this.train[row]!);
     const rollout = await this.rollOut(prompts, h.group_size, STREAM.train, step);
-    failOnBrokenGrader(rollout, step);
+    failOnBrokenGrader(rollout, step, this.options.grading);
 
     const trainingStarted = performance.now();
     const { groups, sequences, advantageMetrics } = this.computeAdvantages(rollout, prompts, rows);
@@ -95,10 +92,10 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
   }
 
   private rollOut(prompts: readonly Prompt[], groupSize: number, stream: number, step: number): Promise<Rollout> {
-    const { hyperparameters: h, seed, grader } = this.options;
+    const { hyperparameters: h, seed } = this.options;
     return rollOut(
       this.policy,
-      grader,
+      this.options,
       prompts,
       groupSize,
       (prompt, sample) =>
@@ -190,7 +187,7 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
   private async validate(step: number): Promise<ValidationReport> {
     const samples = this.options.hyperparameters.eval_samples;
     const rollout = await this.rollOut(this.validation, samples, STREAM.validation, step);
-    failOnBrokenGrader(rollout, step);
+    failOnBrokenGrader(rollout, step, this.options.grading);
     return { metrics: rolloutMetrics(rollout.groups), graderErrors: rollout.errors };
   }
 }
@@ -203,12 +200,4 @@ function surrogateMetrics(update: UpdateReport | null): Record<string, number> {
     clip_ratio_low: update.clipRatioLow,
     clip_ratio_high: update.clipRatioHigh,
   };
-}
-
-function failOnBrokenGrader(rollout: Rollout, step: number): void {
-  const failed = Object.values(rollout.errors).reduce((a, b) => a + b, 0);
-  const all = rollout.groups.reduce((n, group) => n + group.length, 0);
-  if (failed <= all * GRADER_ERROR_LIMIT) return;
-  const first = rollout.errorMessages.map((m) => `\n- ${m}`).join('');
-  throw new GradersFailedError(`the grader failed on ${failed} of ${all} completions of step ${step}:${first}`);
 }

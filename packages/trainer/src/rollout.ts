@@ -1,37 +1,49 @@
 import type { Completion, Policy, SamplingOptions, UniformSource } from '@polymode/policy';
-import { compileOutcome, type Grader, GraderRuntimeError, sampleOf } from '@polymode/verifiers';
+import { type Grader, type GradingFailure, gradeAll, sampleOf } from '@polymode/verifiers';
+import { GradersFailedError } from './errors.js';
 import type { Prompt } from './prompts.js';
-import type { TrainRow } from './types.js';
+import type { GradingSettings } from './types.js';
 
 /** A completion and what the grader said; null when the grader failed on it. */
 export interface Graded {
   readonly completion: Completion;
   readonly text: string;
-  readonly grade: { readonly reward: number; readonly outcome: string } | null;
+  readonly grade: {
+    readonly reward: number;
+    readonly outcome: string;
+    /** of each part of the grader */
+    readonly subRewards?: Readonly<Record<string, number>>;
+    /** present where the grader could not read the answer */
+    readonly unreadable?: object;
+  } | null;
 }
 
 export interface Rollout {
   /** graded[prompt][sample] */
   readonly groups: readonly (readonly Graded[])[];
-  /** grader failures by kind */
+  /** error flags by kind: failures of the grader, and answers that it could not read */
   readonly errors: Readonly<Record<string, number>>;
-  /** the first few failures' messages */
-  readonly errorMessages: readonly string[];
+  /** what the grader failed with, one an ungraded completion */
+  readonly failures: readonly GradingFailure[];
   /** seconds */
   readonly samplingTime: number;
   readonly gradingTime: number;
 }
 
-/** How many failure messages are worth keeping: the rest say the same. */
-const MESSAGES_KEPT = 5;
+/** A step in which the grader fails on more than this share of the completions fails the job, unless it says otherwise. */
+const MAX_ERROR_SHARE = 0.1;
+
+/** Different failures that are worth quoting, and characters of each one's traceback. */
+const FAILURES_SHOWN = 5;
+const TRACEBACK_SHOWN = 2000;
 
 /**
- * Samples a group for every prompt and grades it. A grader that throws leaves its completion ungraded: a broken
- * grader is an error to report, not an answer worth zero.
+ * Samples a group for every prompt and grades it. A grader that fails leaves its completion ungraded: a broken grader is
+ * an error to report, not an answer worth zero.
  */
 export async function rollOut(
   policy: Policy,
-  grader: Grader,
+  { grader, grading }: { readonly grader: Grader; readonly grading?: GradingSettings | undefined },
   prompts: readonly Prompt[],
   groupSize: number,
   uniforms: UniformSource,
@@ -46,34 +58,54 @@ export async function rollOut(
     options,
   );
   const drawn = performance.now();
-  const outcome = compileOutcome(undefined, grader);
-  const errors: Record<string, number> = {};
-  const errorMessages: string[] = [];
+  const drafts = sampled.flatMap((completions, i) => {
+    const { messages: _, tools: __, ...item } = prompts[i]!.row;
+    return completions.map((completion) => {
+      const text = decode(completion.tokens);
+      return { completion, text, sample: sampleOf(text, completion.finishReason), item };
+    });
+  });
+  const results = await gradeAll(drafts, { grader, outcome: grading?.outcome, timeoutMs: grading?.timeoutMs });
 
-  const gradeOne = async (row: TrainRow, completion: Completion): Promise<Graded> => {
-    const text = decode(completion.tokens);
-    const { messages: _, tools: __, ...item } = row;
-    try {
-      const sample = sampleOf(text, completion.finishReason);
-      const grade = await grader.grade(sample, item);
-      const { reward } = grade;
-      if (!Number.isFinite(reward)) throw new GraderRuntimeError(`the grader's reward is ${reward}`, 'other_error');
-      return { completion, text, grade: { reward, outcome: outcome.of(sample, item, grade) } };
-    } catch (error) {
-      if (!(error instanceof GraderRuntimeError)) throw error;
-      errors[error.kind] = (errors[error.kind] ?? 0) + 1;
-      if (errorMessages.length < MESSAGES_KEPT) errorMessages.push(error.message);
-      return { completion, text, grade: null };
-    }
-  };
-  const groups = await Promise.all(
-    sampled.map((completions, i) => Promise.all(completions.map((c) => gradeOne(prompts[i]!.row, c)))),
-  );
+  const errors: Record<string, number> = {};
+  const failures: GradingFailure[] = [];
+  const graded = drafts.map(({ completion, text }, i): Graded => {
+    const result = results[i]!;
+    const flag = result.ok ? result.grade.unreadable : result.failure;
+    if (flag !== undefined) errors[flag.kind] = (errors[flag.kind] ?? 0) + 1;
+    if (!result.ok) failures.push(result.failure);
+    return { completion, text, grade: result.ok ? result.grade : null };
+  });
+  let at = 0;
+  const groups = sampled.map((completions) => {
+    const from = at;
+    at += completions.length;
+    return graded.slice(from, at);
+  });
   return {
     groups,
     errors,
-    errorMessages,
+    failures,
     samplingTime: (drawn - started) / 1000,
     gradingTime: (performance.now() - drawn) / 1000,
   };
+}
+
+/** @throws GradersFailedError with the first tracebacks when the grader failed too often to learn from the rest */
+export function failOnBrokenGrader(
+  { groups, failures }: Rollout,
+  step: number,
+  { maxErrorShare = MAX_ERROR_SHARE }: GradingSettings = {},
+): void {
+  const all = groups.reduce((n, group) => n + group.length, 0);
+  if (failures.length <= all * maxErrorShare) return;
+  const texts = failures.map(({ message, details }) => {
+    const known = details === undefined || message.includes(details);
+    return known ? message : `${message}\n${details.slice(-TRACEBACK_SHOWN).replace(/^/gm, '    ')}`;
+  });
+  const shown = [...new Set(texts)].slice(0, FAILURES_SHOWN).map((text) => `\n- ${text}`);
+  throw new GradersFailedError(
+    `the grader failed on ${failures.length} of ${all} completions of step ${step}:${shown.join('')}\n` +
+      `max_grader_error_share allows ${maxErrorShare} of them.`,
+  );
 }

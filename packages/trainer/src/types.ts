@@ -1,6 +1,6 @@
 import type { ExecutionProvider } from '@polymode/autodiff';
 import type { ChatMessage } from '@polymode/policy';
-import type { Grader } from '@polymode/verifiers';
+import type { Grader, Outcome } from '@polymode/verifiers';
 import type { Schedule } from './schedule.js';
 
 /** One line of a training file. Reinforcement: the conversation, and whatever else graders read as `item`. */
@@ -100,9 +100,20 @@ export interface JobOptions<Row, Hyperparameters> {
   readonly resumeFrom?: ReadonlyMap<string, Uint8Array>;
 }
 
+/** How completions are graded. */
+export interface GradingSettings {
+  /** what counts as the same answer @defaultValue the grader's own */
+  readonly outcome?: Outcome;
+  /** milliseconds that one grade may take, waiting included @defaultValue 300000 */
+  readonly timeoutMs?: number;
+  /** share of a step's completions that the grader may fail on before the job fails @defaultValue 0.1 */
+  readonly maxErrorShare?: number;
+}
+
 export interface ReinforcementOptions extends JobOptions<TrainRow, ReinforcementHyperparameters> {
   readonly method: 'reinforcement';
   readonly grader: Grader;
+  readonly grading?: GradingSettings;
 }
 export interface SupervisedOptions extends JobOptions<SupervisedRow, LearnerHyperparameters> {
   readonly method: 'supervised';
@@ -130,7 +141,10 @@ export interface GradedGroup {
   readonly hasSpread: boolean;
 }
 
-/** Grader failures by kind. They are errors, not zeros: such completions are left out of everything. */
+/**
+ * Grader errors by kind: failures, which are no zeros, as such completions are left out of everything; and answers that
+ * the grader could not read, which earn 0.
+ */
 export type GraderErrors = Readonly<Record<string, number>>;
 
 export interface ValidationReport {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { compileGraph, Engine, float32, input } from '@polymode/autodiff';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type DrawFeatures, drawer } from './draw.js';
@@ -165,6 +166,17 @@ describe('a draw', () => {
       }
     },
   );
+
+  it('is defined to keep the tokens that transformers keeps', () => {
+    const file = new URL('../../test/fixtures/generation/reference.json', import.meta.url);
+    const { filters } = JSON.parse(readFileSync(file, 'utf8'));
+    expect(filters.length).toBeGreaterThan(20);
+    for (const { logits, temperature, top_k: topK, top_p: topP, min_p: minP, kept } of filters) {
+      const options = { maxTokens: 1, stopTokens: [], temperature, topK, topP, minP };
+      const { weights } = weightsByDefinition({ logits, prompt: [1], said: [], u: 0.5, options });
+      expect(weights.flatMap((w, t) => (w > 0 ? [t] : []))).toEqual(kept);
+    }
+  });
 
   it('reports the log-probability of the whole distribution at the temperature, and its likeliest tokens', async () => {
     const cases = randomCases(5, 60, (next) => ({ ...everything(next), alternatives: 20 }));

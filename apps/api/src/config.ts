@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { type GraderSettings, readGraderSettings } from '@polymode/verifiers';
 import { z } from 'zod';
 
 const optional = z
@@ -57,6 +58,7 @@ export interface ApiConfig {
   modelDirs: string[];
   organizationId: string;
   maxUploadBytes: number;
+  graders: GraderSettings;
   logLevel?: string | undefined;
 }
 
@@ -75,6 +77,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Ap
     modelDirs: env.POLYMODE_MODELS_DIR ? [resolve(env.POLYMODE_MODELS_DIR)] : [],
     organizationId: env.POLYMODE_ORGANIZATION,
     maxUploadBytes: env.POLYMODE_MAX_UPLOAD_BYTES,
+    graders: readGraderSettings(environment),
     logLevel: env.LOG_LEVEL,
   };
 }

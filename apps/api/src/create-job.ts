@@ -10,9 +10,10 @@ import {
   resolveHyperparameters,
 } from '@polymode/contracts';
 import { createJob, type Database, type FileRecord, getFile, type JobRecord, type NewEvent } from '@polymode/db';
+import { GRADING_TIMEOUT_MS, type Grader, type Outcome } from '@polymode/verifiers';
 import type { ApiDependencies } from './dependencies.js';
 import { badRequest } from './errors.js';
-import { graderOf } from './grader-definition.js';
+import { graderOf, outcomeOf } from './grader-definition.js';
 import { newId } from './ids.js';
 import { checkReinforcementFile, type FileRole } from './training-file.js';
 import { parseRequest, requireStorable } from './validation.js';
@@ -28,17 +29,20 @@ export async function createFineTuningJob(deps: ApiDependencies, body: unknown):
   const request = parseRequest(CreateJobRequest, body);
   checkModel(deps, request.model);
   const { reinforcement } = request.method;
-  const grader = graderOf(reinforcement.grader, `${METHOD}.`);
+  const grader = await graderOf(reinforcement.grader, deps.graderServices, `${METHOD}.`);
+  const outcome = outcomeOf(reinforcement.outcome, grader, `${METHOD}.`);
   const { training_file, validation_file, metadata } = request;
   requireStorable({ training_file, validation_file, metadata }, []);
   requireStorable(grader.config, [METHOD, 'grader']);
+  requireStorable(outcome.config, [METHOD, 'outcome']);
   const trainingFile = await fineTuneFile(deps.db, request.training_file, 'training_file');
   const validationFile = request.validation_file
     ? await fineTuneFile(deps.db, request.validation_file, 'validation_file')
     : null;
-  const training = await checkReinforcementFile(deps.storage, trainingFile, 'training_file', grader);
+  const reading = readingToo(grader, outcome);
+  const training = await checkReinforcementFile(deps.storage, trainingFile, 'training_file', reading);
   const validation =
-    validationFile && (await checkReinforcementFile(deps.storage, validationFile, 'validation_file', grader));
+    validationFile && (await checkReinforcementFile(deps.storage, validationFile, 'validation_file', reading));
   const hyperparameters = resolved(reinforcement.hyperparameters ?? {}, {
     trainingRows: training.rows,
     modelParameters: await deps.parameterCount(request.model),
@@ -47,6 +51,9 @@ export async function createFineTuningJob(deps: ApiDependencies, body: unknown):
     type: 'reinforcement',
     reinforcement: {
       grader: { ...grader.config },
+      outcome: { ...outcome.config },
+      max_grader_error_share: reinforcement.max_grader_error_share ?? 0.1,
+      grader_timeout_ms: reinforcement.grader_timeout_ms ?? GRADING_TIMEOUT_MS,
       hyperparameters,
       checkpoint_formats: checkpointFormats(reinforcement.checkpoint_formats, hyperparameters.trainable),
       gguf_type: reinforcement.gguf_type ?? 'F16',
@@ -73,6 +80,18 @@ export async function createFineTuningJob(deps: ApiDependencies, body: unknown):
     firstEvents(id, trainingFile, validationFile, shared),
   );
   return job;
+}
+
+/** The grader, of which rows are also asked what the outcome reads. */
+function readingToo(grader: Grader, outcome: Outcome): Grader {
+  return {
+    ...grader,
+    checkItem(item) {
+      const problems = grader.checkItem(item);
+      const known = new Set(problems.map(({ path }) => path));
+      return [...problems, ...outcome.checkItem(item).filter(({ path }) => !known.has(path))];
+    },
+  };
 }
 
 function checkModel({ listBaseModels }: ApiDependencies, model: string): void {

@@ -2,6 +2,7 @@ import type { Database } from '@polymode/db';
 import type { JobQueue } from '@polymode/queue';
 import type { Storage } from '@polymode/storage';
 import type { Logger } from '@polymode/telemetry';
+import type { GraderServices } from '@polymode/verifiers';
 
 /** A model that jobs can start from. */
 export interface BaseModel {
@@ -20,6 +21,8 @@ export interface ApiDependencies {
   listBaseModels(): BaseModel[];
   /** How many parameters a base model has; undefined when its files do not tell. */
   parameterCount(model: string): Promise<number | undefined>;
+  /** What graders need: judges, sandboxes. */
+  graderServices: GraderServices;
   /** `organization_id` of jobs, and part of the names of their models. */
   organizationId: string;
   /** Largest file that can be uploaded. @defaultValue 512 MiB */

@@ -4,6 +4,7 @@ import { findBaseModel, listBaseModels, parameterCount } from '@polymode/policy/
 import { openQueue } from '@polymode/queue';
 import { openStorage } from '@polymode/storage';
 import { createLogger, type Logger } from '@polymode/telemetry';
+import { openGraderServices } from '@polymode/verifiers';
 import { buildApp } from './app.js';
 import type { ApiConfig } from './config.js';
 import { startExpiry } from './expired-files.js';
@@ -29,7 +30,9 @@ export async function startServer(
     onError: (err) => logger.warn({ err }, 'queue connection failed'),
   });
   const storage = openStorage({ dir: join(config.dataDir, 'storage') });
+  const graderServices = openGraderServices(config.graders);
   const release = async () => {
+    graderServices.close();
     await queue.close();
     await disconnectDatabase(db);
   };
@@ -46,6 +49,7 @@ export async function startServer(
         // A damaged file fails the job, with what is wrong with it; it is no reason to refuse the request.
         return model && (await parameterCount(model).catch(() => undefined));
       },
+      graderServices,
       organizationId: config.organizationId,
       maxUploadBytes: config.maxUploadBytes,
     });

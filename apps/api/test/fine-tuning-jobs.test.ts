@@ -122,6 +122,34 @@ describe('creating a job', () => {
     });
   });
 
+  it('decides what counts as the same answer, and how often the grader may fail', async () => {
+    const asking = (settings: object) =>
+      create({ method: { type: 'reinforcement', reinforcement: { grader: voxelGrader, ...settings } } });
+    expect((await asking({})).method?.reinforcement).toMatchObject({
+      outcome: { type: 'grader' },
+      max_grader_error_share: 0.1,
+      grader_timeout_ms: 300_000,
+    });
+    const outcome = { type: 'template', template: '{{item.top}} {{sample.output_text}}' };
+    expect((await asking({ outcome, max_grader_error_share: 0 })).method?.reinforcement).toMatchObject({
+      outcome,
+      max_grader_error_share: 0,
+    });
+    expect(await refusal(asking({ outcome: { type: 'regex', pattern: '(' } }))).toMatchObject({
+      status: 400,
+      param: 'method.reinforcement.outcome.pattern',
+      code: 'invalid_outcome',
+    });
+    const unknown = { type: 'template', template: '{{item.answer}} {{sample.output_text}}' };
+    expect(await refusal(asking({ outcome: unknown }))).toMatchObject({
+      param: 'training_file',
+      message: expect.stringMatching(/Line 1 .*item\.answer/),
+    });
+    expect(await refusal(asking({ max_grader_error_share: 2 }))).toMatchObject({
+      param: 'method.reinforcement.max_grader_error_share',
+    });
+  });
+
   const inHyperparameters = (name: string) => `method.reinforcement.hyperparameters.${name}`;
   it.each<[string, object, object, string, string]>([
     ['an unknown model', { model: 'gpt-9' }, {}, 'model', 'model_not_found'],
@@ -209,6 +237,7 @@ describe('creating a job', () => {
       logger: createLogger({ name: 'api', level: 'silent' }),
       listBaseModels: () => [{ id: 'polymode-tiny', createdAt: 0 }],
       parameterCount: async () => undefined,
+      graderServices: {},
       organizationId: 'acme',
     });
     const response = await app.inject({

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { BadRequestError } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { refusal, startTestApi, type TestApi, voxelGrader } from './harness.js';
@@ -47,6 +49,14 @@ describe('graders/run', () => {
     operation: 'eq' as const,
   };
 
+  const alike = {
+    type: 'text_similarity' as const,
+    name: 'alike',
+    input: '{{sample.output_text}}',
+    reference: '{{item.answer}}',
+    evaluation_metric: 'rouge_1' as const,
+  };
+
   it('answers every key of the API', async () => {
     const response = await run({ grader: stringCheck, model_sample: 'yes', item: { answer: 'yes' } });
     expect(response).toMatchObject({
@@ -80,16 +90,46 @@ describe('graders/run', () => {
       expect(outcomeOf(response)).toBeNull();
       expect(response.metadata).toHaveProperty('error_message', expect.stringContaining('item.'));
     }
+  });
+
+  it('flags an answer that the grader could not read', async () => {
     const json = { ...stringCheck, input: '{{sample.output_json.answer}}' };
     const response = await run({ grader: json, model_sample: 'not json', item: { answer: 'yes' } });
+    expect(response).toMatchObject({ reward: 0, metadata: { outcome: 'unparseable', scores: { same: 0 } } });
     expect(response.metadata.errors.sample_parse_error).toBe(true);
+  });
+
+  it('answers the reward of each part of a multi grader', async () => {
+    const grader = {
+      type: 'multi' as const,
+      name: 'both',
+      graders: { same: stringCheck, alike },
+      calculate_output: '0.5 * same + 0.5 * alike',
+    };
+    const body = { grader, model_sample: 'a  b', item: { answer: 'a c' } };
+    expect(await run(body)).toMatchObject({
+      reward: 0.25,
+      sub_rewards: { same: 0, alike: 0.5 },
+      metadata: { outcome: 'a b', error_message: null },
+    });
+    expect(outcomeOf(await run({ ...body, outcome: { type: 'regex', pattern: 'a|b' } }))).toBe('a');
+    const broken = await run({ ...body, grader: { ...grader, calculate_output: '1 / same' } });
+    expect(broken.metadata.errors.formula_parse_error).toBe(true);
+    const error = await refusal(run({ ...body, outcome: { type: 'regex', pattern: '(' } }));
+    expect(error).toMatchObject({ status: 400, param: 'outcome.pattern', code: 'invalid_outcome' });
   });
 
   it.each([
     [{ ...stringCheck, operation: 'neq' }, 'grader.operation'],
     [{ ...stringCheck, input: '{{answer}}' }, 'grader.input'],
     [{ type: 'task', task: 'hypospace/chess' }, 'grader.task'],
-    [{ type: 'python', name: 'p', source: 'x' }, 'grader.type'],
+    [{ type: 'score_model', name: 'judge', model: 'm', input: [{ role: 'user', content: 'x' }] }, 'grader.type'],
+    [{ ...alike, evaluation_metric: 'cosine' }, 'grader.evaluation_metric'],
+    [
+      { type: 'multi', name: 'm', graders: { email: { ...stringCheck, operation: 'neq' } }, calculate_output: 'email' },
+      'grader.graders.email.operation',
+    ],
+    [{ type: 'multi', name: 'm', graders: { a: stringCheck }, calculate_output: 'a +' }, 'grader.calculate_output'],
     [{ type: 3 }, 'grader.type'],
     [undefined, 'grader'],
   ])('refuses the definition %j and names the field', async (grader, param) => {
@@ -101,6 +141,62 @@ describe('graders/run', () => {
   it('wants the answer as text', async () => {
     const error = await refusal(run({ grader: voxelGrader, model_sample: 3 }));
     expect(error).toMatchObject({ status: 400, param: 'model_sample', code: 'invalid_type' });
+  });
+});
+
+describe('graders that ask a model', () => {
+  const input = [{ role: 'user' as const, content: 'Is {{sample.output_text}} right?' }];
+  const judging = { type: 'score_model' as const, name: 'judge', model: 'gpt-4.1', input };
+  let server: Server;
+  let judged: TestApi;
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      let text = '';
+      request.on('data', (chunk) => {
+        text += chunk;
+      });
+      request.on('end', () => {
+        const { messages } = JSON.parse(text) as { messages: { content: string }[] };
+        const broken = messages.some(({ content }) => content.includes('broken'));
+        response.writeHead(broken ? 401 : 200);
+        const message = { role: 'assistant', content: '{"steps": [], "result": 0.75}' };
+        const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
+        response.end(broken ? 'no such key' : JSON.stringify({ choices: [{ message }], usage }));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const judge = { baseUrl: `http://127.0.0.1:${port}/v1` };
+    judged = await startTestApi({ graderServices: { judge } });
+  });
+  afterAll(async () => {
+    await judged?.stop();
+    server.close();
+  });
+
+  it('answer what the model says, and what it took', async () => {
+    const body = { grader: judging, model_sample: '4' };
+    const usage = { prompt_tokens: 7, completion_tokens: 3, cached_tokens: 0, total_tokens: 10 };
+    expect(await judged.client.fineTuning.alpha.graders.run(body)).toMatchObject({
+      reward: 0.75,
+      metadata: { sampled_model_name: 'gpt-4.1', token_usage: usage },
+      model_grader_token_usage_per_model: { 'gpt-4.1': usage },
+    });
+  });
+
+  it('flag a model that cannot be asked', async () => {
+    const body = { grader: judging, model_sample: 'broken' };
+    const { reward, metadata } = await judged.client.fineTuning.alpha.graders.run(body);
+    expect(reward).toBe(0);
+    expect(metadata.errors).toMatchObject({
+      model_grader_server_error: true,
+      model_grader_server_error_details: 'no such key',
+    });
+  });
+
+  it('are validated with their defaults', async () => {
+    const { grader } = await judged.client.fineTuning.alpha.graders.validate({ grader: judging });
+    expect(grader).toEqual({ ...judging, range: [0, 1] });
   });
 });
 

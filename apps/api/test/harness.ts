@@ -16,6 +16,7 @@ import { startTestDatabase } from '@polymode/db/testing';
 import { type JobQueue, openQueue } from '@polymode/queue';
 import { openStorage, type Storage } from '@polymode/storage';
 import { createLogger } from '@polymode/telemetry';
+import { openGraderServices } from '@polymode/verifiers';
 import OpenAI, { APIError, toFile } from 'openai';
 
 export interface TestApi {
@@ -46,6 +47,7 @@ export async function startTestApi(overrides: Partial<ApiDependencies> = {}): Pr
       done();
     },
   });
+  const graderServices = openGraderServices({ endpointAllow: [] });
   const app = await buildApp({
     db,
     storage,
@@ -56,6 +58,7 @@ export async function startTestApi(overrides: Partial<ApiDependencies> = {}): Pr
       { id: 'Qwen/Qwen3-0.6B', createdAt: 1_700_000_000 },
     ],
     parameterCount: async (model) => (model === 'polymode-tiny' ? 1_000_000 : undefined),
+    graderServices,
     organizationId: 'acme',
     maxUploadBytes: 1024 * 1024,
     ...overrides,
@@ -74,6 +77,7 @@ export async function startTestApi(overrides: Partial<ApiDependencies> = {}): Pr
     logs,
     stop: async () => {
       await app.close();
+      graderServices.close();
       await queue.close();
       await disconnectDatabase(db);
       await database.stop();

@@ -29,7 +29,11 @@ export const answers = () => ({
   file: { ...file, purpose: file.purpose as Exclude<typeof file.purpose, 'evals'> } satisfies OpenAI.FileObject,
   deleted: null as unknown as Ours.FileDeleted satisfies OpenAI.FileDeleted,
   model: null as unknown as Ours.Model satisfies OpenAI.Model,
-  graded: graded satisfies OpenAI.FineTuning.Alpha.GraderRunResponse,
+  // What OpenAI sends as token_usage is an object too, and its SDK says a number.
+  graded: {
+    ...graded,
+    metadata: { ...graded.metadata, token_usage: null },
+  } satisfies OpenAI.FineTuning.Alpha.GraderRunResponse,
 });
 
 it('has cursor pages that the SDK can follow', () => {

@@ -182,6 +182,7 @@ describe('the server process', () => {
       logger: createLogger({ name: 'api', level: 'silent' }),
       listBaseModels: () => [],
       parameterCount: async () => undefined,
+      graderServices: {},
       organizationId: 'acme',
     });
     expect((await app.inject('/healthz')).statusCode).toBe(200);
@@ -214,6 +215,7 @@ describe('parseConfig', () => {
       modelDirs: [],
       organizationId: 'polymode',
       maxUploadBytes: 512 * 1024 * 1024,
+      graders: { endpointAllow: [] },
       logLevel: undefined,
     });
   });
@@ -222,6 +224,7 @@ describe('parseConfig', () => {
     ['POLYMODE_PORT', '70000'],
     ['POLYMODE_ORGANIZATION', 'a:b'],
     ['POLYMODE_MAX_UPLOAD_BYTES', '1 GB'],
+    ['POLYMODE_JUDGE_BASE_URL', 'my-judge'],
   ])('refuses %s = %s', (name, value) => {
     expect(() => parseConfig({ DATABASE_URL, [name]: value })).toThrow(`${name} is '${value}'. Set `);
   });

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { type GraderSettings, readGraderSettings } from '@polymode/verifiers';
 
 /** Everything the worker reads from its environment, parsed once. */
 export interface WorkerConfig {
@@ -19,6 +20,7 @@ export interface WorkerConfig {
   readonly snapshotSeconds: number;
   /** Touched while the worker is alive, for health checks from outside. */
   readonly healthFile: string | undefined;
+  readonly graders: GraderSettings;
   readonly logLevel: string | undefined;
 }
 
@@ -45,8 +47,17 @@ export function readConfig(env: NodeJS.ProcessEnv): WorkerConfig {
     lockMs: numberFrom(env, 'POLYMODE_LOCK_MS', 30_000, 500),
     snapshotSeconds: numberFrom(env, 'POLYMODE_SNAPSHOT_SECONDS', 10, 0),
     healthFile: env.POLYMODE_HEALTH_FILE || undefined,
+    graders: graderSettings(env),
     logLevel: env.LOG_LEVEL || undefined,
   };
+}
+
+function graderSettings(env: NodeJS.ProcessEnv): GraderSettings {
+  try {
+    return readGraderSettings(env);
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
+  }
 }
 
 function numberFrom(env: NodeJS.ProcessEnv, name: string, fallback: number, least: number): number {

@@ -1,10 +1,10 @@
 import { text } from 'node:stream/consumers';
-import { ResolvedHyperparameters } from '@polymode/contracts';
+import { ResolvedHyperparameters, ResolvedMethod } from '@polymode/contracts';
 import { type Database, getFile, type JobRecord } from '@polymode/db';
 import { findBaseModel } from '@polymode/policy/registry';
 import type { Storage } from '@polymode/storage';
 import { TrainerInputError, type TrainerOptions, type TrainRow } from '@polymode/trainer';
-import { compileGrader } from '@polymode/verifiers';
+import { compileGrader, compileOutcome, type GraderServices } from '@polymode/verifiers';
 
 /**
  * What a job's row and files ask of the trainer.
@@ -16,19 +16,26 @@ export async function readJobInput(
   storage: Storage,
   job: JobRecord,
   modelDirs: readonly string[],
+  graderServices: GraderServices,
 ): Promise<TrainerOptions> {
   const model = findBaseModel(job.model, modelDirs);
   if (model === undefined) {
     throw new TrainerInputError('model_not_found', 'model', `this worker has no base model '${job.model}'`);
   }
-  const { grader } = (job.method as { reinforcement: { grader: unknown } }).reinforcement;
+  const { reinforcement } = ResolvedMethod.parse(job.method);
+  const grader = compileGrader(reinforcement.grader, graderServices);
   return {
     method: 'reinforcement',
     modelDir: model.dir,
     trainRows: await readRows(db, storage, job.trainingFileId, 'training_file'),
     validationRows:
       job.validationFileId === null ? [] : await readRows(db, storage, job.validationFileId, 'validation_file'),
-    grader: compileGrader(grader),
+    grader,
+    grading: {
+      outcome: compileOutcome(reinforcement.outcome, grader),
+      maxErrorShare: reinforcement.max_grader_error_share,
+      timeoutMs: reinforcement.grader_timeout_ms,
+    },
     hyperparameters: ResolvedHyperparameters.parse(job.hyperparameters),
     seed: job.seed,
   };

@@ -7,6 +7,7 @@ import { createJobWorker, openQueue, startReconciler } from '@polymode/queue';
 import { openStorage } from '@polymode/storage';
 import { createLogger } from '@polymode/telemetry';
 import { createTrainer } from '@polymode/trainer';
+import { openGraderServices } from '@polymode/verifiers';
 import { ConfigError, readConfig } from './config.js';
 import { runJob } from './run-job.js';
 
@@ -35,6 +36,7 @@ const queueConfig = {
   onError: (err: Error) => logger.warn({ err }, 'queue trouble'),
 };
 const queue = openQueue(queueConfig);
+const graderServices = openGraderServices(config.graders);
 const context = {
   db,
   logger,
@@ -42,6 +44,7 @@ const context = {
   storage: openStorage({ dir: join(config.dataDir, 'storage') }),
   owner: `${hostname()}:${process.pid}:${randomUUID()}`,
   modelDirs: config.modelDirs,
+  graderServices,
   device: config.device,
   threads: config.threads,
   leaseMs: config.lockMs,
@@ -78,6 +81,7 @@ async function stop(reason: string): Promise<void> {
   }, STOP_WITHIN_MS).unref();
   await worker.close();
   await reconciler.stop();
+  graderServices.close();
   await queue.close();
   await disconnectDatabase(db);
   logger.info('worker has stopped');

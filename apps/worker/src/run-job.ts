@@ -18,6 +18,7 @@ import type { TakeAgain } from '@polymode/queue';
 import type { Storage } from '@polymode/storage';
 import { jobLogger, type Logger } from '@polymode/telemetry';
 import type { createTrainer, StepReport, Trainer } from '@polymode/trainer';
+import type { GraderServices } from '@polymode/verifiers';
 import { readCheckpoint, writeCheckpoint } from './checkpoint-writer.js';
 import { failedEvent, startedEvent, stepData, stepEvent, succeededEvents, warningEvents } from './job-events.js';
 import { readJobInput } from './job-input.js';
@@ -31,6 +32,7 @@ export interface RunJobContext {
   /** unique to this run of the worker process */
   readonly owner: string;
   readonly modelDirs: readonly string[];
+  readonly graderServices: GraderServices;
   readonly device: 'cpu' | 'webgpu';
   readonly threads: number;
   /** milliseconds that the lease lasts without renewal */
@@ -99,7 +101,8 @@ export async function runJob(
 }
 
 async function openTrainer(context: RunJobContext, job: JobRecord, logger: Logger): Promise<Trainer> {
-  const input = await readJobInput(context.db, context.storage, job, context.modelDirs);
+  const { modelDirs, graderServices } = context;
+  const input = await readJobInput(context.db, context.storage, job, modelDirs, graderServices);
   const checkpoint = await latestCheckpoint(context.db, job.id);
   const trainer = await context.createTrainer({
     ...input,

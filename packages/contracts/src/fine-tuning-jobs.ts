@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CheckpointFormat, GgufType, RequestedCheckpointFormats } from './checkpoint-formats.js';
-import { GraderDefinition } from './graders.js';
+import { GraderDefinition, RequestedGrading, ResolvedGrading } from './graders.js';
 import { ReinforcementHyperparameters, ResolvedHyperparameters } from './hyperparameters.js';
 import { listOf, pageQuery } from './pagination.js';
 
@@ -12,6 +12,7 @@ export type Metadata = z.infer<typeof Metadata>;
 
 export const ReinforcementMethod = z.strictObject({
   grader: GraderDefinition,
+  ...RequestedGrading,
   hyperparameters: ReinforcementHyperparameters.nullish(),
   /** What checkpoints are written as. */
   checkpoint_formats: RequestedCheckpointFormats.nullish(),
@@ -68,6 +69,7 @@ export const ResolvedMethod = z.object({
   type: z.literal('reinforcement'),
   reinforcement: z.object({
     grader: GraderDefinition,
+    ...ResolvedGrading,
     hyperparameters: ResolvedHyperparameters,
     checkpoint_formats: z.array(CheckpointFormat).default(['merged']),
     gguf_type: GgufType.default('F16'),

@@ -42,6 +42,7 @@ export {
 export { compileOutcome, type Outcome, type OutcomeConfig, UNPARSEABLE } from './outcome.js';
 export { sampleOf } from './sample.js';
 export type { GraderServices, JudgeSettings } from './services.js';
+export { type GraderSettings, openGraderServices, readGraderSettings } from './settings.js';
 export type { Assessment, GenerateOptions, GradableTask, PromptStyle, Row, Task } from './task.js';
 export type { Expression, Operator } from './tasks/boolean/expression.js';
 export { type BooleanInstance, hypothesisSpace, type Observation } from './tasks/boolean/space.js';

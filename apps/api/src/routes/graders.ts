@@ -1,66 +1,70 @@
 import {
   type GraderErrors,
+  type GraderTokenUsage,
   RunGraderRequest,
   type RunGraderResponse,
   ValidateGraderRequest,
   type ValidateGraderResponse,
 } from '@polymode/contracts';
-import {
-  compileOutcome,
-  type Grade,
-  type Grader,
-  type GraderErrorKind,
-  GraderRuntimeError,
-  sampleOf,
-} from '@polymode/verifiers';
+import { type Grader, type GradingFailure, type GradingResult, gradeAll, sampleOf } from '@polymode/verifiers';
 import type { FastifyInstance } from 'fastify';
-import { graderOf } from '../grader-definition.js';
+import type { ApiDependencies } from '../dependencies.js';
+import { graderOf, outcomeOf } from '../grader-definition.js';
 import { parseRequest } from '../validation.js';
 
 /** Tries a grader on one answer, or only checks its definition. */
-export async function graderRoutes(app: FastifyInstance): Promise<void> {
+export async function graderRoutes(app: FastifyInstance, { graderServices }: ApiDependencies): Promise<void> {
   app.post('/fine_tuning/alpha/graders/run', async (request): Promise<RunGraderResponse> => {
     const body = parseRequest(RunGraderRequest, request.body);
-    const grader = graderOf(body.grader);
+    const grader = await graderOf(body.grader, graderServices);
+    const outcome = outcomeOf(body.outcome, grader);
     const { messages: _messages, tools: _tools, ...item } = body.item ?? {};
     const start = performance.now();
-    const result = await gradeOrFailure(grader, body.model_sample, item);
-    const seconds = (performance.now() - start) / 1000;
-    return toResponse(grader, result, seconds);
+    const problems = [...grader.checkItem(item), ...outcome.checkItem(item)];
+    const [result] =
+      problems.length > 0
+        ? [lacking(problems)]
+        : await gradeAll([{ sample: sampleOf(body.model_sample), item }], { grader, outcome });
+    return toResponse(grader, result!, (performance.now() - start) / 1000);
   });
 
   app.post('/fine_tuning/alpha/graders/validate', async (request): Promise<ValidateGraderResponse> => {
     const body = parseRequest(ValidateGraderRequest, request.body);
-    return { grader: { ...graderOf(body.grader).config } };
+    const { config } = await graderOf(body.grader, graderServices);
+    return { grader: { ...config } };
   });
 }
 
-/** A grader that fails is an answer about the grader, not a failed request. */
-async function gradeOrFailure(
-  grader: Grader,
-  outputText: string,
-  item: Record<string, unknown>,
-): Promise<Grade | GraderRuntimeError> {
-  const problems = grader.checkItem(item);
-  if (problems.length > 0) {
-    const message = problems.map((one) =>
-      one.message.includes(one.path) ? one.message : `${one.path}: ${one.message}`,
-    );
-    return new GraderRuntimeError(message.join(' '), 'invalid_variable_error');
-  }
-  try {
-    const sample = sampleOf(outputText);
-    const grade = await grader.grade(sample, item);
-    return { ...grade, outcome: compileOutcome(undefined, grader).of(sample, item, grade) };
-  } catch (error) {
-    if (error instanceof GraderRuntimeError) return error;
-    throw error;
-  }
+/** The item has not what the grader reads. */
+function lacking(problems: ReturnType<Grader['checkItem']>): GradingResult {
+  const messages = problems.map(({ path, message }) => (message.includes(path) ? message : `${path}: ${message}`));
+  return { ok: false, failure: { kind: 'invalid_variable_error', message: [...new Set(messages)].join(' ') } };
 }
 
-function toResponse(grader: Grader, result: Grade | GraderRuntimeError, seconds: number): RunGraderResponse {
-  const failure = result instanceof GraderRuntimeError ? result : null;
-  const grade = result instanceof GraderRuntimeError ? null : result;
+/** A grader that fails is an answer about the grader, not a failed request. */
+function toResponse(grader: Grader, result: GradingResult, seconds: number): RunGraderResponse {
+  const grade = result.ok ? result.grade : null;
+  const failure: GradingFailure | undefined = result.ok ? result.grade.unreadable : result.failure;
+  const usage = grade?.usage ?? {};
+  return {
+    reward: grade?.reward ?? 0,
+    metadata: {
+      name: grader.name,
+      type: grader.type,
+      execution_time: seconds,
+      scores: grade ? { [grader.name]: grade.reward } : {},
+      sampled_model_name: typeof grader.config.model === 'string' ? grader.config.model : null,
+      token_usage: total(Object.values(usage)),
+      errors: flags(failure),
+      outcome: grade?.outcome ?? null,
+      error_message: failure?.message ?? null,
+    },
+    sub_rewards: { ...grade?.subRewards },
+    model_grader_token_usage_per_model: { ...usage },
+  };
+}
+
+function flags(failure: GradingFailure | undefined): GraderErrors {
   const errors: GraderErrors = {
     formula_parse_error: false,
     sample_parse_error: false,
@@ -77,28 +81,28 @@ function toResponse(grader: Grader, result: Grade | GraderRuntimeError, seconds:
     model_grader_refusal_error: false,
     model_grader_parse_error: false,
   };
-  const problem = failure ?? grade?.unreadable;
-  if (problem) setFlag(errors, problem.kind);
-  return {
-    reward: grade?.reward ?? 0,
-    metadata: {
-      name: grader.name,
-      type: grader.type,
-      execution_time: seconds,
-      scores: grade ? { [grader.name]: grade.reward } : {},
-      sampled_model_name: null,
-      token_usage: null,
-      errors,
-      outcome: grade?.outcome ?? null,
-      error_message: problem?.message ?? null,
-    },
-    sub_rewards: { ...grade?.subRewards },
-    model_grader_token_usage_per_model: {},
-  };
+  if (failure === undefined) return errors;
+  const { kind, message, details = message, reason = message } = failure;
+  switch (kind) {
+    case 'python_grader_server_error':
+      return { ...errors, [kind]: true, python_grader_server_error_type: reason };
+    case 'python_grader_runtime_error':
+      return { ...errors, [kind]: true, python_grader_runtime_error_details: details };
+    case 'model_grader_server_error':
+      return { ...errors, [kind]: true, model_grader_server_error_details: details };
+    default:
+      // Kinds of our own graders have no flag in the API.
+      return { ...errors, [kind in errors ? kind : 'other_error']: true };
+  }
 }
 
-/** Kinds of failure that the API has no flag for are other errors. */
-function setFlag(errors: GraderErrors, kind: GraderErrorKind): void {
-  const flags: Record<string, unknown> = errors;
-  flags[kind in errors ? kind : 'other_error'] = true;
+function total(usages: readonly GraderTokenUsage[]): GraderTokenUsage | null {
+  if (usages.length === 0) return null;
+  const sum = (field: keyof GraderTokenUsage): number => usages.reduce((all, one) => all + one[field], 0);
+  return {
+    prompt_tokens: sum('prompt_tokens'),
+    completion_tokens: sum('completion_tokens'),
+    cached_tokens: sum('cached_tokens'),
+    total_tokens: sum('total_tokens'),
+  };
 }

@@ -1,0 +1,56 @@
+import { openSandboxes } from './sandbox/index.js';
+import type { GraderServices, JudgeSettings } from './services.js';
+
+/** What an operator sets for graders. */
+export interface GraderSettings {
+  /** absent: graders that ask a model are refused */
+  readonly judge?: JudgeSettings | undefined;
+  readonly endpointAllow: readonly string[];
+}
+
+/**
+ * Reads POLYMODE_JUDGE_BASE_URL, POLYMODE_JUDGE_API_KEY, POLYMODE_JUDGE_MODELS (`theirs=served,…`) and
+ * POLYMODE_ENDPOINT_ALLOW (`host,…`); the API and the workers need the same.
+ *
+ * @throws Error that names the variable and what to set
+ */
+export function readGraderSettings(environment: Readonly<Record<string, string | undefined>>): GraderSettings {
+  const {
+    POLYMODE_JUDGE_BASE_URL: baseUrl,
+    POLYMODE_JUDGE_API_KEY: apiKey,
+    POLYMODE_JUDGE_MODELS: models,
+    POLYMODE_ENDPOINT_ALLOW: allow,
+  } = environment;
+  const endpointAllow = listed(allow);
+  if (!baseUrl) return { endpointAllow };
+  if (!URL.canParse(baseUrl) || !/^https?:$/.test(new URL(baseUrl).protocol)) {
+    throw new Error(`POLYMODE_JUDGE_BASE_URL is '${baseUrl}'. Set a URL such as https://host/v1.`);
+  }
+  return {
+    endpointAllow,
+    judge: { baseUrl, apiKey: apiKey || undefined, ...(models && { models: readModels(models) }) },
+  };
+}
+
+function readModels(text: string): Record<string, string> {
+  return Object.fromEntries(
+    listed(text).map((pair): [string, string] => {
+      const at = pair.indexOf('=');
+      if (at > 0 && at < pair.length - 1) return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
+      throw new Error(`POLYMODE_JUDGE_MODELS is '${text}'. Set pairs such as gpt-4.1=my-model,o4-mini=my-model.`);
+    }),
+  );
+}
+
+function listed(text: string | undefined): string[] {
+  return (text ?? '')
+    .split(',')
+    .map((one) => one.trim())
+    .filter(Boolean);
+}
+
+/** Services as they were set, and sandboxes whose processes start when they are first needed. */
+export function openGraderServices({ judge, endpointAllow }: GraderSettings): GraderServices & { close(): void } {
+  const sandboxes = openSandboxes();
+  return { judge, endpointAllow, sandboxes, close: () => sandboxes.close() };
+}

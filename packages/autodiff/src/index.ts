@@ -18,7 +18,7 @@ export {
 export { backward, type GradientSeed, gradients, NoGradientError } from './gradient.js';
 export { compileKernel, type Kernel } from './kernel/kernel.js';
 export { liveBytes } from './live-bytes.js';
-export { type CompiledGraph, compileGraph } from './lower.js';
+export { type CompiledGraph, compileGraph, type ExportedGraph, exportGraph } from './lower.js';
 export type { Profile } from './op.js';
 export * from './ops/control.js';
 export * from './ops/elementwise.js';

@@ -33,6 +33,55 @@ export interface CompiledGraph {
  * @throws Error when two inputs or frozen tensors share a name, or one begins like a name that this makes
  */
 export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile): CompiledGraph {
+  const { order, frozen, ...graph } = lowerGraph(outputs, profile, OUTPUT_PREFIX);
+  // A name may hold what a path may not.
+  const external = frozen.map((t, i) => ({ ...t, location: `frozen${i}` }));
+  return {
+    model: encodeModel({ ...graph, external }),
+    profile,
+    inputs: graph.inputs,
+    outputs: Object.entries(outputs).map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+    overwritable: Object.fromEntries(
+      Object.entries(outputs).map(([name, t]) => [name, overwritableInputs(t, order).map(leafName)]),
+    ),
+    frozen: external,
+  };
+}
+
+/** A model file for other programs, and what belongs into the file of data beside it. */
+export interface ExportedGraph {
+  readonly model: Uint8Array;
+  /** frozen tensors in the order of their bytes, each from its offset on; zeros fill what is between */
+  readonly data: readonly { readonly name: string; readonly shape: readonly number[]; readonly offset: number }[];
+}
+
+/** Frozen tensors begin at multiples of this many bytes, as readers that map the file like it. */
+const DATA_ALIGNMENT = 64;
+
+/**
+ * The same for a file: inputs and outputs have just their names, and frozen tensors lie in one file of data.
+ *
+ * @param dataFile name of that file, which is to lie beside the model's
+ * @throws Error as `compileGraph` does, and for an output that is named like an input
+ */
+export function exportGraph(
+  outputs: Readonly<Record<string, Tensor>>,
+  profile: Profile,
+  dataFile: string,
+): ExportedGraph {
+  const { order: _, frozen, ...graph } = lowerGraph(outputs, profile, '');
+  const taken = [...graph.inputs, ...frozen].find(({ name }) => name in outputs);
+  if (taken !== undefined) throw new Error(`an input and an output are both named "${taken.name}"`);
+  let end = 0;
+  const external = frozen.map((t) => {
+    const offset = Math.ceil(end / DATA_ALIGNMENT) * DATA_ALIGNMENT;
+    end = offset + 4 * t.shape.reduce((a, b) => a * b, 1);
+    return { ...t, location: dataFile, offset };
+  });
+  return { model: encodeModel({ ...graph, external }), data: external };
+}
+
+function lowerGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile, outputPrefix: string) {
   const roots = Object.values(outputs);
   const order = topologicalNodes(roots);
   const inputs = order.filter((n) => n.op === 'Input').map((n) => n.outputs[0]!);
@@ -48,36 +97,23 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
   for (const t of [...inputs, ...stored]) scope.names.set(t, leafName(t));
   for (const node of writingOrder(roots)) if (!leafOps.has(node.op)) scope.use(node.outputs[0]!);
   const results = Object.entries(outputs).map(([name, t]) => {
-    const outputName = OUTPUT_PREFIX + name;
+    const outputName = outputPrefix + name;
     scope.emit('Identity', [scope.use(t)], { outputs: [outputName] });
-    return { name: outputName, dtype: t.dtype, shape: t.shape };
+    // Shapes of outputs are left to the runtime: a name such as "a+b" means nothing to it.
+    return { name: outputName, dtype: t.dtype, shape: null };
   });
-  const values = inputs.map((t) => ({ name: leafName(t), dtype: t.dtype, shape: t.shape }));
-  const frozen = stored.map((t, i) => ({
-    name: leafName(t),
-    dtype: t.dtype as FrozenDType,
-    shape: t.shape as readonly number[],
-    // A name may hold what a path may not.
-    location: `frozen${i}`,
-  }));
-  const graph: OnnxGraph = {
+  return {
     name: 'polymode',
     nodes: scope.nodes,
     initializers: scope.initializers,
-    external: frozen,
-    inputs: values,
-    // Shapes of outputs are left to the runtime: a name such as "a+b" means nothing to it.
-    outputs: results.map((r) => ({ ...r, shape: null })),
-  };
-  return {
-    model: encodeModel(graph),
-    profile,
-    inputs: values,
-    outputs: results.map((r) => ({ ...r, name: r.name.slice(OUTPUT_PREFIX.length) })),
-    overwritable: Object.fromEntries(
-      Object.entries(outputs).map(([name, t]) => [name, overwritableInputs(t, order).map(leafName)]),
-    ),
-    frozen,
+    inputs: inputs.map((t) => ({ name: leafName(t), dtype: t.dtype, shape: t.shape })),
+    outputs: results,
+    order,
+    frozen: stored.map((t) => ({
+      name: leafName(t),
+      dtype: t.dtype as FrozenDType,
+      shape: t.shape as readonly number[],
+    })),
   };
 }
 

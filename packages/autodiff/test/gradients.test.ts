@@ -1,5 +1,6 @@
 import {
   add,
+  addAt,
   cast,
   clip,
   compileGraph,
@@ -239,6 +240,18 @@ const cases: Case[] = [
     build: (x, at) => gatherElements(x, at, 1),
   },
   { name: 'softmax', ops: ['Softmax'], given: [{ shape: [3, 5] }], build: softmax },
+  {
+    name: 'chosen elements of logSoftmax',
+    ops: ['LogSoftmax', 'GatherElements', 'AddAt'],
+    given: [{ shape: [3, 5] }, { shape: [3, 2], indices: 5 }],
+    build: (x, at) => exp(gatherElements(logSoftmax(x), at, 1)),
+  },
+  {
+    name: 'sums at places that repeat',
+    ops: ['AddAt'],
+    given: [{ shape: [3, 4] }, { shape: [3, 6], indices: 4 }, { shape: [3, 6] }],
+    build: (x, at, updates) => exp(addAt(x, at, updates, 1)),
+  },
   { name: 'logSoftmax', ops: ['LogSoftmax'], given: [{ shape: [3, 5] }], build: logSoftmax },
   {
     name: 'layerNorm',

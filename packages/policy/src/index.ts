@@ -10,6 +10,15 @@ export {
   type SequenceGroup,
 } from './batch.js';
 export { type FamilyName, type ModelConfig, UnsupportedConfigError } from './config.js';
+export {
+  ExportError,
+  type ExportFormat,
+  type ExportOptions,
+  type ExportReport,
+  type ExportSource,
+  exportPolicy,
+  promptLogits,
+} from './export/index.js';
 export { familyOf, parameterShapes, parseModelConfig } from './families/index.js';
 export {
   adapterNames,
@@ -33,7 +42,7 @@ export {
   type Weights,
 } from './policy.js';
 export { type Draw, normals, philox4x32, seededPermutation, uniforms } from './random.js';
-export { readSafetensors, readWeights, SafetensorsError, writeSafetensors } from './safetensors.js';
+export { readSafetensors, readWeights, SafetensorsError, safetensorsChunks, writeSafetensors } from './safetensors.js';
 export { type Alternative, checkOptions } from './sampling/options.js';
 export {
   type Progress,

@@ -88,16 +88,26 @@ export async function mergeAdapter(
   adapter: Weights,
 ): Promise<Weights> {
   const merged: Record<string, Weights[string]> = { ...base };
-  const scale = loraScale(options);
   for (const module of loraModules(config, options)) {
     const weight = base[`${module.name}.weight`]!;
     const { down, up } = adapterNames(module.name);
     const data = weight.data.slice();
-    addProduct(data, module, adapter[up]!.data, adapter[down]!.data, options.rank, scale);
+    addAdapter(data, module, options, adapter[up]!.data, adapter[down]!.data);
     merged[`${module.name}.weight`] = { shape: weight.shape, data };
     await setImmediate();
   }
   return merged;
+}
+
+/** Adds s·B·A to a module's weight, in place. @param up B [out, r] @param down A [r, in] */
+export function addAdapter(
+  weight: Float32Array,
+  module: LinearModule,
+  options: LoraOptions,
+  up: Float32Array,
+  down: Float32Array,
+): void {
+  addProduct(weight, module, up, down, options.rank, loraScale(options));
 }
 
 /** Adds s·B·A to a weight in its own layout. @param up B [out, r] @param down A [r, in] */

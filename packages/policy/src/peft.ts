@@ -26,8 +26,15 @@ export function writeAdapter(
   adapter: Weights,
   baseModel: string | null,
 ): Map<string, Uint8Array> {
-  const modules = loraModules(config, options);
   const tensors = Object.fromEntries(Object.entries(adapter).map(([name, tensor]) => [PREFIX + name, tensor]));
+  return new Map([
+    [ADAPTER_CONFIG_FILE, adapterConfig(config, options, baseModel)],
+    [ADAPTER_WEIGHTS_FILE, writeSafetensors(tensors)],
+  ]);
+}
+
+function adapterConfig(config: ModelConfig, options: LoraOptions, baseModel: string | null): Uint8Array {
+  const modules = loraModules(config, options);
   const settings = {
     base_model_name_or_path: baseModel,
     bias: 'none',
@@ -45,10 +52,7 @@ export function writeAdapter(
     use_dora: false,
     use_rslora: options.rslora,
   };
-  return new Map([
-    [ADAPTER_CONFIG_FILE, new TextEncoder().encode(`${JSON.stringify(settings, null, 2)}\n`)],
-    [ADAPTER_WEIGHTS_FILE, writeSafetensors(tensors)],
-  ]);
+  return new TextEncoder().encode(`${JSON.stringify(settings, null, 2)}\n`);
 }
 
 /**

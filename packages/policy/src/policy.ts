@@ -2,7 +2,15 @@ import { type Engine, type Feed, float32, input, type Tensor, type Value } from 
 import type { Sequence } from './batch.js';
 import type { ModelConfig } from './config.js';
 import { parameterShapes } from './families/index.js';
-import { adapterShapes, type LoraOptions, loraScale, mergeAdapter } from './lora.js';
+import {
+  adapterNames,
+  adapterShapes,
+  addAdapter,
+  type LoraOptions,
+  loraModules,
+  loraScale,
+  mergeAdapter,
+} from './lora.js';
 import type { Completion, SamplingOptions, UniformSource } from './sampling/options.js';
 import { sampleGroups } from './sampling/sample.js';
 import { SessionCache } from './sampling/sessions.js';
@@ -106,6 +114,23 @@ export class Policy {
   async mergedWeights(): Promise<Weights> {
     const base = await this.weights();
     return this.lora === null ? base : mergeAdapter(this.config, this.lora, base, await this.trainedWeights());
+  }
+
+  /** One weight of that. @throws EngineError for an unknown name */
+  async mergedWeight(name: string): Promise<Float32Array> {
+    const data = (await this.variables([name]))[name]!.data;
+    if (this.lora === null) return data;
+    const module = loraModules(this.config, this.lora).find((m) => `${m.name}.weight` === name);
+    if (module === undefined) return data;
+    const { up, down } = adapterNames(module.name);
+    const adapter = await this.variables([up, down]);
+    addAdapter(data, module, this.lora, adapter[up]!.data, adapter[down]!.data);
+    return data;
+  }
+
+  /** One variable of the policy, as it is: a parameter of the model, or of the adapter. */
+  async weight(name: string): Promise<Float32Array> {
+    return (await this.variables([name]))[name]!.data;
   }
 
   private async variables(names: readonly string[]): Promise<Weights> {

@@ -125,31 +125,55 @@ function halfToNumber(bits: number): number {
  * The metadata is what transformers writes and checks.
  */
 export function writeSafetensors(tensors: Weights): Uint8Array {
-  const names = Object.keys(tensors).sort();
+  const shapes = Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape]));
+  const header = safetensorsHeader(shapes);
+  const parts = Object.keys(shapes)
+    .sort()
+    .map((name) => bytesOf(name, shapes[name]!, tensors[name]!.data));
+  const file = new Uint8Array(parts.reduce((n, part) => n + part.length, header.length));
+  let at = 0;
+  for (const part of [header, ...parts]) {
+    file.set(part, at);
+    at += part.length;
+  }
+  return file;
+}
+
+/**
+ * The same file in pieces, a tensor at a time, for weights that need not be in memory together.
+ *
+ * @param read the values of a tensor
+ */
+export async function* safetensorsChunks(
+  shapes: Readonly<Record<string, readonly number[]>>,
+  read: (name: string) => Promise<Float32Array>,
+): AsyncGenerator<Uint8Array> {
+  yield safetensorsHeader(shapes);
+  for (const name of Object.keys(shapes).sort()) yield bytesOf(name, shapes[name]!, await read(name));
+}
+
+function safetensorsHeader(shapes: Readonly<Record<string, readonly number[]>>): Uint8Array {
   const header: Record<string, unknown> = { [METADATA]: { format: 'pt' } };
   let end = 0;
-  for (const name of names) {
-    const { shape, data } = tensors[name]!;
-    if (shape.reduce((a, b) => a * b, 1) !== data.length) {
-      throw new SafetensorsError(`tensor ${name} of shape [${shape}] cannot hold ${data.length} values`);
-    }
-    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
-    end += data.byteLength;
+  for (const name of Object.keys(shapes).sort()) {
+    const length = 4 * shapes[name]!.reduce((a, b) => a * b, 1);
+    header[name] = { dtype: 'F32', shape: shapes[name], data_offsets: [end, end + length] };
+    end += length;
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
   // Spaces after the header keep the tensors aligned to 8 bytes for readers that map the file.
   const headerLength = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(8 + headerLength + end);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerLength), true);
-  file.fill(0x20, 8, 8 + headerLength);
-  file.set(json, 8);
-  let at = 8 + headerLength;
-  for (const name of names) {
-    const { data } = tensors[name]!;
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
+  const bytes = new Uint8Array(8 + headerLength).fill(0x20);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
+  bytes.set(json, 8);
+  return bytes;
+}
+
+function bytesOf(name: string, shape: readonly number[], data: Float32Array): Uint8Array {
+  if (shape.reduce((a, b) => a * b, 1) !== data.length) {
+    throw new SafetensorsError(`tensor ${name} of shape [${shape}] cannot hold ${data.length} values`);
   }
-  return file;
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 const SINGLE_FILE = 'model.safetensors';

@@ -82,7 +82,7 @@ function scoringGraph(
   for (let i = 0; i < chunks.chunks; i++) {
     const own = chunkOf(chosen, chunks, i);
     const before = parts[i - 1];
-    const rows = before === undefined ? own : after(own, before[names[0]!]);
+    const rows = before === undefined ? own : after(own, ...names.map((name) => before[name]));
     parts.push(tokenStatistics(config, parameters, rows, chunkOf(targets, chunks, i), temperature));
   }
   return Object.fromEntries(

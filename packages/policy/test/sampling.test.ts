@@ -252,6 +252,31 @@ describe('a running batch', () => {
     expect(() => batch.add({ prompt: [1], random: 1, options })).toThrow('the batch is closed');
   });
 
+  it('fails a request alone whose own functions fail', async () => {
+    const policy = await openPolicy(tinyConfig());
+    const batch = new RunningBatch(policy);
+    const options = { maxTokens: 20, stopTokens: [] };
+    const broken = (): never => {
+      throw new Error('broken');
+    };
+    const good = batch.add({ prompt: [1], random: 1, options }).completions;
+    const bad = [
+      batch.add({ prompt: [1], random: 1, options, onProgress: broken }),
+      batch.add({ prompt: [1], random: 1, options: { ...options, decode: broken } }),
+      batch.add({ prompt: [1], random: 1, options: { ...options, allowed: broken } }),
+      batch.add({ prompt: [1], random: 1, options: { ...options, allowed: () => new Uint32Array(1) } }),
+    ];
+    const results = await Promise.allSettled(bad.map((r) => r.completions));
+    expect(results.map((r) => (r.status === 'rejected' ? r.reason.message : r))).toEqual([
+      'broken',
+      'broken',
+      'broken',
+      'a mask allows no token at all; allow a stop token to end the completion',
+    ]);
+    expect((await good)[0]!.tokens.length).toBe(20);
+    await batch.close();
+  });
+
   it('leaves no variables behind', async () => {
     const policy = await openPolicy(tinyConfig());
     const { variableCount } = await policy.engine.memory();

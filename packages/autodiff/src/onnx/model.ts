@@ -27,6 +27,8 @@ export interface ExternalTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly location: string;
+  /** where its bytes begin in a file that holds more than them */
+  readonly offset?: number;
 }
 export interface OnnxGraph {
   readonly name: string;
@@ -110,15 +112,19 @@ function encodeTensor(name: string, data: TensorData): ProtoWriter {
 }
 
 const EXTERNAL = 1;
+/** float32 and int32 both */
+const BYTES_OF_FROZEN = 4;
 
-function encodeExternal({ name, dtype, shape, location }: ExternalTensor): ProtoWriter {
+function encodeExternal({ name, dtype, shape, location, offset }: ExternalTensor): ProtoWriter {
   const writer = new ProtoWriter();
   for (const d of shape) writer.int(1, d);
-  return writer
-    .int(2, DATA_TYPE[dtype])
-    .string(8, name)
-    .message(13, new ProtoWriter().string(1, 'location').string(2, location))
-    .int(14, EXTERNAL);
+  const entry = (key: string, value: string): ProtoWriter => new ProtoWriter().string(1, key).string(2, value);
+  writer.int(2, DATA_TYPE[dtype]).string(8, name).message(13, entry('location', location));
+  if (offset !== undefined) {
+    const length = BYTES_OF_FROZEN * shape.reduce((a, b) => a * b, 1);
+    writer.message(13, entry('offset', `${offset}`)).message(13, entry('length', `${length}`));
+  }
+  return writer.int(14, EXTERNAL);
 }
 
 function rawData(data: TensorData): Uint8Array {

@@ -50,6 +50,11 @@ export function scatterAdd(like: Tensor, indices: Tensor, updates: Tensor, axis:
   return makeNode('ScatterAdd', [like, indices, updates], { axis }, [{ dtype: updates.dtype, shape: like.shape }])[0]!;
 }
 
+/** A copy of x with each update added at its index along an axis; an index may come more than once. */
+export function addAt(x: Tensor, indices: Tensor, updates: Tensor, axis: number): Tensor {
+  return makeNode('AddAt', [x, indices, updates], { axis }, [{ dtype: x.dtype, shape: x.shape }])[0]!;
+}
+
 function requireIndices(op: string, indices: Tensor): void {
   if (indices.dtype !== 'int32' && indices.dtype !== 'int64') {
     throw new ShapeError(`${op}: indices must be int32 or int64, not ${indices}`);
@@ -105,6 +110,15 @@ export const gatherOps: OpTable = {
       const indices = node.inputs[1]!;
       return [null, null, gatherElements(g!, indices, node.attributes.axis as number)];
     },
+  },
+  AddAt: {
+    lower: (node, to) => {
+      to.emit('ScatterElements', node.inputs.map(to.use), {
+        attributes: { axis: { int: node.attributes.axis as number }, reduction: { string: 'add' } },
+        outputs: to.outputs(node),
+      });
+    },
+    gradient: (node, [g]) => [g!, null, gatherElements(g!, node.inputs[1]!, node.attributes.axis as number)],
   },
   TopK: {
     lower: (node, to) => {

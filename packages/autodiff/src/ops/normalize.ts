@@ -1,7 +1,8 @@
 import type { OpTable } from '../op.js';
 import { normalizeAxis, ShapeError } from '../shape.js';
 import { makeNode, type Tensor } from '../tensor.js';
-import { add, exp, mul, sub } from './elementwise.js';
+import { add, exp, mul, neg, sub } from './elementwise.js';
+import { addAt } from './gather.js';
 import { mean, sum, sumTo } from './reduce.js';
 
 /** Softmax along the last axis. */
@@ -79,7 +80,16 @@ export const normalizeOps: OpTable = {
       to.emit('Sub', [shifted, to.emit('Log', [total])], { outputs });
     },
     // dx = g − softmax(x) · Σ g
-    gradient: (node, [g]) => [sub(g!, mul(exp(node.outputs[0]!), sum(g!, [-1], true)))],
+    gradient: (node, [g]) => {
+      const y = node.outputs[0]!;
+      const { op, inputs, attributes } = g!.node;
+      if (op === 'ScatterAdd' && attributes.axis === y.rank - 1) {
+        // g is zero but at the elements that were chosen, and its zeros need not be there.
+        const [, indices, updates] = inputs as [Tensor, Tensor, Tensor];
+        return [addAt(mul(exp(y), neg(sum(updates, [-1], true))), indices, updates, y.rank - 1)];
+      }
+      return [sub(g!, mul(exp(y), sum(g!, [-1], true)))];
+    },
   },
   RmsNorm: {
     lower: (node, to) => {

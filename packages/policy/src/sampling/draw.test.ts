@@ -200,10 +200,18 @@ describe('a draw', () => {
     expect(beside.logProbability!.data).toEqual(alone.logProbability!.data);
   });
 
-  it('refuses a mask that allows nothing, or is too short', async () => {
-    const [one] = randomCases(1, 1, () => ({ allowed: () => new Uint32Array(10) }));
-    await expect(draw([one!])).rejects.toThrow('allows no token at all');
-    const [short] = randomCases(1, 1, () => ({ allowed: () => Uint32Array.of(1) }));
-    await expect(draw([short!])).rejects.toThrow('a mask of 1 words does not cover a vocabulary of 299 tokens');
+  it.each([
+    ['allows nothing', () => new Uint32Array(10), 'allows no token at all'],
+    [
+      'allows only what is not there',
+      () => Uint32Array.from({ length: 10 }, (_, i) => (i === 9 ? 2 ** 31 : 0)),
+      'no token',
+    ],
+    ['is too short', () => Uint32Array.of(1), 'a mask of 1 words does not cover a vocabulary of 299 tokens'],
+  ])('ends a row whose mask %s', (_, allowed, message) => {
+    const row = new Row([1], { maxTokens: 4, stopTokens: [], allowed }, new Float32Array(4));
+    expect(row.mask(V)).toBeNull();
+    expect(row.finishReason).toBe('stop');
+    expect(row.failure?.message).toContain(message);
   });
 });

@@ -15,6 +15,8 @@ export class Row {
   /** how often the completion has each token */
   readonly counts = new Map<number, number>();
   finishReason: Completion['finishReason'] | null = null;
+  /** what went wrong in a function of the options: it ends this completion and no other */
+  failure: Error | null = null;
   private readonly logProbabilities: number[] = [];
   private readonly alternatives: (readonly Alternative[])[] = [];
   private readonly stops: ReadonlySet<number>;
@@ -48,8 +50,33 @@ export class Row {
     this.logProbabilities.push(logProbability);
     if (alternatives !== null) this.alternatives.push(alternatives.slice(0, this.options.alternatives));
     if (this.stops.has(token)) this.finishReason = 'stop';
-    else this.read(token);
+    else this.guard(() => this.read(token));
     if (this.left === 0) this.finishReason ??= 'length';
+  }
+
+  /**
+   * What the next token may be; null for anything.
+   *
+   * @throws nothing: a mask that cannot be used is a failure of the row
+   */
+  mask(vocabulary: number): Uint32Array | null {
+    const { allowed } = this.options;
+    if (allowed === undefined || this.finishReason !== null) return null;
+    return this.guard(() => {
+      const mask = allowed(this.tokens);
+      if (mask !== null) checkMask(mask, vocabulary);
+      return mask;
+    });
+  }
+
+  private guard<T>(call: () => T): T | null {
+    try {
+      return call();
+    } catch (error) {
+      this.failure ??= error instanceof Error ? error : new Error(String(error));
+      this.finishReason ??= 'stop';
+      return null;
+    }
   }
 
   private read(token: number): void {
@@ -82,4 +109,15 @@ export class Row {
       ...((this.options.alternatives ?? 0) > 0 ? { alternatives: this.alternatives } : {}),
     };
   }
+}
+
+/** @throws RangeError for a mask that allows nothing, or does not cover the vocabulary */
+function checkMask(mask: Uint32Array, vocabulary: number): void {
+  const words = Math.ceil(vocabulary / 32);
+  if (mask.length < words) {
+    throw new RangeError(`a mask of ${mask.length} words does not cover a vocabulary of ${vocabulary} tokens`);
+  }
+  const beyond = vocabulary % 32 === 0 ? 0xffffffff : 2 ** (vocabulary % 32) - 1;
+  const some = mask.subarray(0, words).some((word, i) => (i === words - 1 ? (word & beyond) !== 0 : word !== 0));
+  if (!some) throw new RangeError('a mask allows no token at all; allow a stop token to end the completion');
 }

@@ -4,7 +4,7 @@ import { Lane, type LanePrompt } from './lane.js';
 import { type Completion, checkOptions, type SamplingOptions } from './options.js';
 import { Row } from './row.js';
 
-/** Rows that one segment advances at most; more wait for their turn. */
+/** Rows that a batch holds at most; more wait for their turn. */
 const MAX_ROWS = 256;
 /** Tokens between two moments at which rows may join, leave and be heard of. */
 const SEGMENT_TOKENS = 16;
@@ -35,7 +35,7 @@ export interface RunningRequest {
 }
 
 export interface RunningBatchOptions {
-  /** @defaultValue 256 */
+  /** Completions that advance together at most; others wait. @defaultValue 256 */
   readonly maxRows?: number;
   /**
    * Tokens between two moments at which rows may join, leave and be heard of. The last bits of a result depend on it.
@@ -63,6 +63,7 @@ interface Job {
  * It runs by itself while there is something to do. An error of the engine fails every request in it.
  */
 export class RunningBatch {
+  private readonly maxRows: number;
   private readonly free: Lane;
   private readonly masked: Lane;
   private waiting: Job[] = [];
@@ -79,7 +80,8 @@ export class RunningBatch {
       if (!Number.isInteger(value) || value < 1)
         throw new RangeError(`${name} is ${value}, but must be a positive integer`);
     }
-    const sessions = policy.sessions;
+    const { sessions } = policy;
+    this.maxRows = maxRows;
     this.free = new Lane(policy, sessions, segmentTokens, false, maxRows);
     this.masked = new Lane(policy, sessions, 1, true, maxRows);
   }
@@ -172,10 +174,22 @@ export class RunningBatch {
     if (this.waiting.length > 0) this.turning ??= this.turn();
   }
 
-  /** Prompts that are equal are read once. */
+  /**
+   * Takes in what waits, in its order, while there is room for its rows: prompts fill memory from when they are read. A
+   * request larger than the batch is let in when the batch is empty. Prompts that are equal are read once.
+   */
   private async admit(): Promise<void> {
-    const jobs = this.waiting;
-    this.waiting = [];
+    const rows = (jobs: readonly Job[]): number =>
+      jobs.reduce((n, job) => n + job.rows.filter((r) => r.finishReason === null).length, 0);
+    const jobs: Job[] = [];
+    let taken = rows(this.running);
+    for (const job of this.waiting) {
+      const more = rows([job]);
+      if (taken > 0 && taken + more > this.maxRows) break;
+      taken += more;
+      jobs.push(job);
+    }
+    this.waiting = this.waiting.slice(jobs.length);
     this.running.push(...jobs);
     for (const [lane, masked] of [
       [this.free, false],
@@ -194,26 +208,43 @@ export class RunningBatch {
 
   private report(): void {
     for (const job of this.running) {
-      for (const [sample, row] of job.rows.entries()) {
-        const reported = job.reported[sample]!;
-        const { text } = row;
-        if (row.tokens.length === reported.tokens && (text?.length ?? 0) === reported.text) continue;
-        const tokens = row.tokens.slice(reported.tokens);
-        const news = text === null ? null : text.slice(reported.text);
-        job.reported[sample] = { tokens: row.tokens.length, text: text?.length ?? 0 };
-        job.onProgress?.(sample, { tokens, text: news });
+      try {
+        this.reportProgress(job);
+        const failed = job.rows.find((r) => r.failure !== null);
+        if (failed !== undefined) throw failed.failure;
+      } catch (error) {
+        // A request's own functions fail that request alone.
+        this.end(job);
+        job.reject(error instanceof Error ? error : new Error(String(error)));
       }
-      if (job.rows.some((r) => r.finishReason === null)) continue;
+      if (job.settled || job.rows.some((r) => r.finishReason === null)) continue;
       job.settled = true;
       job.resolve(job.rows.map((r) => r.completion()));
     }
     this.running = this.running.filter((job) => !job.settled);
   }
 
+  private reportProgress(job: Job): void {
+    for (const [sample, row] of job.rows.entries()) {
+      const reported = job.reported[sample]!;
+      const { text } = row;
+      if (row.tokens.length === reported.tokens && (text?.length ?? 0) === reported.text) continue;
+      const tokens = row.tokens.slice(reported.tokens);
+      const news = text === null ? null : text.slice(reported.text);
+      job.reported[sample] = { tokens: row.tokens.length, text: text?.length ?? 0 };
+      job.onProgress?.(sample, { tokens, text: news });
+    }
+  }
+
+  private end(job: Job): void {
+    job.settled = true;
+    for (const row of job.rows) row.finishReason ??= 'stop';
+  }
+
   private fail(error: Error): void {
     for (const job of [...this.waiting, ...this.running]) {
+      this.end(job);
       job.reject(error);
-      for (const row of job.rows) row.finishReason ??= 'stop';
     }
     this.waiting = [];
     this.running = [];

@@ -48,7 +48,10 @@ export function tokenStatistics(
   targets: Tensor,
   temperature: Tensor,
 ): TokenStatistics {
-  const logs = logSoftmax(div(vocabularyLogits(config, parameters, hidden), temperature)); // [M, V]
+  const family = familyOf(config);
+  // Divided before they are so many.
+  const scaled = div(family.finalNorm(config, parameters, hidden), temperature);
+  const logs = logSoftmax(linear(scaled, weightOf(parameters, family.vocabularyWeight(config)))); // [M, V]
   const logProbabilities = squeeze(gatherElements(logs, unsqueeze(targets, [1]), 1), [1]);
   const fixed = stopGradient(logs);
   return {

@@ -27,13 +27,20 @@ export function chunkOf(x: Tensor, { chunks, chunkRows }: VocabularyChunks, i: n
 }
 
 /**
- * The same rows, not to be had before `result` is: without it the runtime would begin on all chunks at once.
+ * The same rows, not to be had before `results` are: without it the runtime would begin on all chunks at once.
  *
  * @param rows [m, d]
- * @param result of the chunk before, [m', …] of rank 1 or 2
+ * @param results of the chunk before, [m', …] of rank 1 or 2
  */
-export function after(rows: Tensor, result: Tensor): Tensor {
-  let first = slice(result, 0, 0, 1);
-  if (result.shape.length === 2) first = slice(first, 1, 0, 1);
-  return add(rows, mul(first, 0));
+export function after(rows: Tensor, ...results: readonly Tensor[]): Tensor {
+  const zeros = results.map((result) => {
+    const first = slice(result, 0, 0, 1);
+    return mul(result.shape.length === 2 ? slice(first, 1, 0, 1) : first, 0);
+  });
+  return zeros.length === 0
+    ? rows
+    : add(
+        rows,
+        zeros.reduce((a, b) => add(a, b)),
+      );
 }

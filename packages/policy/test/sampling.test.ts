@@ -319,7 +319,7 @@ it('a prompt’s own log-probabilities are those that training computes', async 
 
 describe.runIf(webGpu.available)('on WebGPU', () => {
   it('draws what the CPU draws', async () => {
-    const requests = makeRequests(8).map((r) => ({ ...r, options: { ...r.options, maxTokens: 20 } }));
+    const requests = makeRequests(8).map((r) => ({ ...r, options: { ...r.options, maxTokens: 6 } }));
     const [here, there] = [
       await openPolicy(tinyConfig(long)),
       await openPolicy(tinyConfig(long), { provider: 'webgpu' }),

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** Milliseconds that computations may take of one turn of the event loop, all together. */
-const SLICE_MS = 8;
+const SLICE_MS = 5;
 
 let sliceEnd = 0;
 let turn: Promise<void> | null = null;

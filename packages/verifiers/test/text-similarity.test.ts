@@ -81,7 +81,7 @@ describe('text_similarity', () => {
       await Promise.all([1, 2, 3].map((seed) => alike.grade({ output_text: words(seed) }, { reference: words(7) })));
       const used = process.cpuUsage(before);
       clearInterval(timer);
-      // A turn takes 8 ms of computing, and now and then a little more.
+      // A turn takes 5 ms of computing, and now and then a little more.
       expect(turns).toBeGreaterThan((used.user + used.system) / 1000 / 40);
     },
   );

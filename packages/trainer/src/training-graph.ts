@@ -62,11 +62,13 @@ export function trainingGraph(
   const reports: TokenStatistics[] = [];
   const hiddenGradients: Tensor[] = [];
   let total: (Tensor | null)[] = names.map(() => null);
+  const reported = (i: number): Tensor[] => loss.reports.map((name) => reports[i]![name]);
   for (let i = 0; i < shape.chunks; i++) {
     // From here backwards nothing flows but what is handed on below.
     let rows = stopGradient(chunkOf(chosen, shape, i));
+    // A chunk's logits must be gone before the next one's are there, and before the rest goes back.
     const before = hiddenGradients[i - 1];
-    if (before !== undefined) rows = after(rows, before);
+    if (before !== undefined) rows = after(rows, before, ...reported(i - 1));
     const statistics = tokenStatistics(config, parameters, rows, chunkOf(targets, shape, i), temperature);
     const value = loss.build(statistics, (name) => chunkOf(once(name), shape, i), perStep);
     const [toHidden, ...toParameters] = backward([{ output: value, gradient: scalar(1) }], [rows, ...trained]);
@@ -75,7 +77,8 @@ export function trainingGraph(
     losses.push(value);
     reports.push(statistics);
   }
-  const toChosen = shape.chunks === 1 ? hiddenGradients[0]! : reshape(concat(hiddenGradients, 0), chosen.shape);
+  const joinedGradient = shape.chunks === 1 ? hiddenGradients[0]! : reshape(concat(hiddenGradients, 0), chosen.shape);
+  const toChosen = after(joinedGradient, ...reported(shape.chunks - 1));
   const body = backward([{ output: chosen, gradient: toChosen }], trained);
   total = total.map((g, k) => sumOf(g, body[k]!));
 

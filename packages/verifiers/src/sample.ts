@@ -1,4 +1,5 @@
 import type { Sample } from './grader.js';
+import { readToolCalls } from './tool-calls.js';
 
 /** Nothing that anybody wants to read nests deeper, and what walks through it may call itself so often. */
 const DEEPEST_JSON = 500;
@@ -6,11 +7,19 @@ const DEEPEST_JSON = 500;
 /** Everything that graders may read of an answer, from its text. */
 export function sampleOf(text: string, finishReason: 'stop' | 'length' = 'stop'): Sample {
   const json = parsed(text);
+  const { calls, rest } = readToolCalls(text);
+  const called = calls.length > 0;
   return {
     output_text: text,
     ...(json === undefined ? {} : { output_json: json }),
-    output_tools: [],
-    choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: finishReason }],
+    output_tools: calls,
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content: rest, ...(called && { tool_calls: calls }) },
+        finish_reason: called && finishReason === 'stop' ? 'tool_calls' : finishReason,
+      },
+    ],
   };
 }
 

@@ -105,6 +105,7 @@ describe('outcomes', () => {
     [{ type: 'regex' }, 'outcome.pattern', 'Missing'],
     [{ type: 'regex', pattern: '(' }, 'outcome.pattern', 'no regular expression'],
     [{ type: 'regex', pattern: '(?=a)' }, 'outcome.pattern', 'neither lookarounds'],
+    [{ type: 'regex', pattern: '(?:a?){500}a{500}' }, 'outcome.pattern', 'at most 500'],
     [{ type: 'regex', pattern: '(a)', group: 2 }, 'outcome.group', 'from 0, the whole match, to 1'],
     [{ type: 'regex', pattern: '(?<x>a)', group: 'y' }, 'outcome.group', 'or one of x'],
     [{ type: 'template', template: '{{item.a}}' }, 'outcome.template', 'reads nothing of the answer'],

@@ -1,5 +1,5 @@
 import type { NewEvent } from '@polymode/db';
-import type { GraderErrors, StepReport, ValidationReport } from '@polymode/trainer';
+import type { ExportReport, GraderErrors, StepReport, ValidationReport } from '@polymode/trainer';
 
 /** What a job's readers are told, in the wording that OpenAI's service uses. Keys make a replayed step say it once. */
 
@@ -35,6 +35,19 @@ export function stepEvent(report: StepReport, grader: { name: string; type: stri
     message: parts.join(','),
     data: stepData(report, grader),
   };
+}
+
+/** What readers of a checkpoint's formats should know; said once for a job, as it holds for all of its checkpoints. */
+export function exportWarnings(exports: readonly ExportReport[]): NewEvent[] {
+  return exports.flatMap(({ format, warnings }) =>
+    warnings.map(
+      (warning, i): NewEvent => ({
+        dedupeKey: `format:${format}:${i}`,
+        level: 'warn',
+        message: `Checkpoints as ${format}: ${warning}`,
+      }),
+    ),
+  );
 }
 
 /** What a step warns of. */

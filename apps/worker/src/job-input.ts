@@ -26,7 +26,7 @@ export async function readJobInput(
   const grader = compileGrader(reinforcement.grader, graderServices);
   return {
     method: 'reinforcement',
-    modelDir: model.dir,
+    model: { path: model.path, name: job.model },
     trainRows: await readRows(db, storage, job.trainingFileId, 'training_file'),
     validationRows:
       job.validationFileId === null ? [] : await readRows(db, storage, job.validationFileId, 'validation_file'),

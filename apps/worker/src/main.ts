@@ -10,6 +10,7 @@ import { createTrainer } from '@polymode/trainer';
 import { openGraderServices } from '@polymode/verifiers';
 import { ConfigError, readConfig } from './config.js';
 import { runJob } from './run-job.js';
+import { openScratch } from './scratch.js';
 
 /** A worker that has not handed its job back by then is ended; what it did since the last snapshot will be done again. */
 const STOP_WITHIN_MS = 60_000;
@@ -45,6 +46,7 @@ const context = {
   owner: `${hostname()}:${process.pid}:${randomUUID()}`,
   modelDirs: config.modelDirs,
   graderServices,
+  scratchDir: await openScratch(config.dataDir),
   device: config.device,
   threads: config.threads,
   leaseMs: config.lockMs,

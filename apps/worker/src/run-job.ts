@@ -1,4 +1,4 @@
-import { fineTunedModelName } from '@polymode/contracts';
+import { fineTunedModelName, ResolvedMethod } from '@polymode/contracts';
 import {
   acquireLease,
   type Database,
@@ -38,6 +38,8 @@ export interface RunJobContext {
   /** milliseconds that the lease lasts without renewal */
   readonly leaseMs: number;
   readonly snapshotSeconds: number;
+  /** for files on their way into the storage */
+  readonly scratchDir: string;
 }
 
 /** A job that was taken up this often without recording a step is given up: it kills its workers. */
@@ -126,18 +128,20 @@ async function train(
   stop: () => boolean,
 ): Promise<boolean> {
   const { db, storage, owner } = context;
-  const definition = (job.method as { reinforcement: { grader: { name?: string; type: string } } }).reinforcement
-    .grader;
-  const grader = { name: definition.name ?? definition.type, type: definition.type };
+  const { reinforcement } = ResolvedMethod.parse(job.method);
+  const { name, type } = reinforcement.grader;
+  const grader = { name: typeof name === 'string' ? name : type, type };
+  const shown = { formats: reinforcement.checkpoint_formats, ggufType: reinforcement.gguf_type };
   const { eval_interval: evalInterval } = job.hyperparameters as { eval_interval: number };
   let savedStep = trainer.step;
   let savedAt = Date.now();
   const save = async (announced: boolean, report: StepReport | null): Promise<void> => {
     const metrics = checkpointMetrics(trainer.step, report);
-    await writeCheckpoint(db, storage, job, owner, await trainer.snapshot(), {
+    await writeCheckpoint(db, storage, job, owner, trainer, {
       step: trainer.step,
-      announced,
+      announced: announced ? shown : null,
       metrics,
+      scratch: context.scratchDir,
     });
     savedStep = trainer.step;
     savedAt = Date.now();

@@ -31,7 +31,7 @@ export {
   mergeAdapter,
 } from './lora.js';
 export { type MicroBatch, microBatches } from './micro-batches.js';
-export { type ModelFolder, readModelFolder } from './model-folder.js';
+export { type ModelFolder, readModel, readModelFolder } from './model-folder.js';
 export { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, AdapterError, readAdapter, writeAdapter } from './peft.js';
 export {
   type Completion,
@@ -52,7 +52,7 @@ export {
   type SamplingRequest,
 } from './sampling/running-batch.js';
 export { promptLogProbabilities } from './sampling/sample.js';
-export { type ChatMessage, type ChatOptions, loadTokenizer, type Tokenizer } from './tokenizer.js';
+export { type ChatMessage, type ChatOptions, loadTokenizer, type Tokenizer, tokenizerOf } from './tokenizer.js';
 export type { GroupShape } from './transformer/attention.js';
 export { groupHidden, sequenceHidden } from './transformer/hidden.js';
 export { type GroupCounts, groupInputs, parameterInputs, sequenceInputs } from './transformer/inputs.js';

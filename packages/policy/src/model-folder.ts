@@ -2,10 +2,11 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelConfig } from './config.js';
 import { familyOf, parseModelConfig } from './families/index.js';
+import { readGgufModel } from './gguf/index.js';
 import type { Weights } from './policy.js';
 import { readWeights } from './safetensors.js';
 
-/** A model in Hugging Face layout, read from a folder. */
+/** A model in Hugging Face layout. */
 export interface ModelFolder {
   readonly config: ModelConfig;
   readonly weights: Weights;
@@ -22,6 +23,19 @@ const CARRIED_FILES = new Set([
   'special_tokens_map.json',
   'chat_template.jinja',
 ]);
+
+/**
+ * A model of the registry, wherever it lies: a folder in Hugging Face layout, or one GGUF file.
+ *
+ * @throws UnsupportedConfigError naming the field of a config that this package cannot run
+ * @throws Error when files are missing or damaged
+ */
+export async function readModel(path: string): Promise<ModelFolder> {
+  if (!path.endsWith('.gguf')) return readModelFolder(path);
+  // The config is checked before any weight is read.
+  const { config, weights, otherFiles } = await readGgufModel(path, parseModelConfig);
+  return { config: parseModelConfig(config), weights, otherFiles };
+}
 
 /**
  * @throws UnsupportedConfigError naming the field of a config that this package cannot run

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { AutoTokenizer, env } from '@huggingface/transformers';
 import { tokenIds } from './config.js';
@@ -81,6 +82,18 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
         ? ''
         : tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
   };
+}
+
+/** The tokenizer of a model whose files are in memory. @throws Error as `loadTokenizer` does */
+export async function tokenizerOf(files: ReadonlyMap<string, Uint8Array>): Promise<Tokenizer> {
+  // transformers.js picks the kind of tokenizer by files in a folder, and reads them before it returns.
+  const dir = await mkdtemp(join(tmpdir(), 'polymode-tokenizer-'));
+  try {
+    for (const [name, bytes] of files) await writeFile(join(dir, name), bytes);
+    return await loadTokenizer(dir);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
 }
 
 /** A message's text: a string, or the text parts of a list of parts. */

@@ -1,5 +1,5 @@
 import { Engine } from '@polymode/autodiff';
-import { loadTokenizer, readModelFolder } from '@polymode/policy';
+import { readModel, tokenizerOf } from '@polymode/policy';
 import type { JobParts } from './job-trainer.js';
 import { PreferenceTrainer } from './preference-trainer.js';
 import { ReinforcementTrainer } from './reinforcement-trainer.js';
@@ -13,8 +13,8 @@ import type { Trainer, TrainerOptions } from './types.js';
  * @throws UnsupportedConfigError for a model that this engine cannot run
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const model = await readModelFolder(options.modelDir);
-  const tokenizer = await loadTokenizer(options.modelDir);
+  const model = await readModel(options.model.path);
+  const tokenizer = await tokenizerOf(model.otherFiles);
   const engine = new Engine({ provider: options.device ?? 'cpu', threads: options.threads ?? 1 });
   try {
     const trainer = trainerOf(options, { model, tokenizer, engine });

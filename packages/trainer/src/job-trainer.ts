@@ -1,9 +1,23 @@
 import type { Engine } from '@polymode/autodiff';
-import type { ModelFolder, Policy, Tokenizer, Weights } from '@polymode/policy';
+import {
+  type ExportReport,
+  exportPolicy,
+  type ModelFolder,
+  type Policy,
+  type Tokenizer,
+  type Weights,
+} from '@polymode/policy';
 import { rowsOfStep } from './data-order.js';
 import { Learner, type LearnerReport } from './learner.js';
 import { type JobIdentity, readSnapshot, snapshotFiles } from './snapshot.js';
-import type { JobOptions, LearnerHyperparameters, SnapshotFile, StepReport, Trainer } from './types.js';
+import type {
+  CheckpointExport,
+  JobOptions,
+  LearnerHyperparameters,
+  SnapshotFile,
+  StepReport,
+  Trainer,
+} from './types.js';
 
 /** What a job runs on. */
 export interface JobParts {
@@ -11,6 +25,9 @@ export interface JobParts {
   readonly tokenizer: Tokenizer;
   readonly engine: Engine;
 }
+
+/** Tokens that an export is checked on: each takes a vector of logits as long as the vocabulary. */
+const EXPORT_TOKENS = 16;
 
 /** What the methods have in common: where they stand, which rows are next, how they are saved. */
 export abstract class JobTrainer<Row, H extends LearnerHyperparameters> implements Trainer {
@@ -85,15 +102,18 @@ export abstract class JobTrainer<Row, H extends LearnerHyperparameters> implemen
     return { step: this.step, totalSteps: this.totalSteps, metrics, warnings };
   }
 
-  async snapshot(): Promise<SnapshotFile[]> {
-    return snapshotFiles(
-      { otherFiles: this.otherFiles },
-      await this.policy.mergedWeights(),
-      await this.learner.state(),
-      this.identity,
-      this.options.hyperparameters.batch_size,
-    );
+  snapshot(): SnapshotFile[] {
+    return snapshotFiles(this.learner.snapshot, this.identity, this.options.hyperparameters.batch_size);
   }
+
+  async export(folder: string, { format, ggufType }: CheckpointExport): Promise<ExportReport> {
+    const { model, threads = 1 } = this.options;
+    const source = { policy: this.policy, name: model.name, otherFiles: this.otherFiles, ggufType };
+    return exportPolicy(format, source, folder, { tokens: this.sampleTokens().slice(0, EXPORT_TOKENS), threads });
+  }
+
+  /** Tokens of the training file, two at least, that exports are checked on. */
+  protected abstract sampleTokens(): readonly number[];
 
   async close(): Promise<void> {
     await this.learner.engine.close();

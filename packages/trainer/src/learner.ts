@@ -11,7 +11,7 @@ import {
 import { TrainerInputError } from './errors.js';
 import { GradientStep, type StepResult } from './gradient-step.js';
 import { learningRateShare } from './schedule.js';
-import { momentNames, type Progress, type SavedState } from './snapshot.js';
+import { momentNames, type Progress, type SavedState, type SnapshotSource } from './snapshot.js';
 import type { LearnerHyperparameters } from './types.js';
 
 const POLICY_PREFIX = 'policy/';
@@ -145,10 +145,14 @@ export class Learner {
     };
   }
 
-  /** Copies of what training moves, and of the optimizer's moments. */
-  async state(): Promise<SavedState> {
-    const moments = (await this.engine.get(momentNames(Object.keys(this.policy.trainable)))) as Weights;
-    return { trained: await this.policy.trainedWeights(), moments, progress: this.progress };
+  /** What a snapshot is made of. */
+  get snapshot(): SnapshotSource {
+    const { policy, engine, progress } = this;
+    const read = async (name: string): Promise<Float32Array> => {
+      if (name in policy.trainable) return policy.weight(name);
+      return (await engine.get([name]))[name]!.data as Float32Array;
+    };
+    return { trainable: policy.trainable, read, progress };
   }
 }
 

@@ -48,6 +48,11 @@ export class PreferenceTrainer extends JobTrainer<PreferenceRow, PreferenceHyper
     this.warnings = [...train.warnings, ...validation.warnings];
   }
 
+  protected sampleTokens(): readonly number[] {
+    const [{ prompt, completion }] = this.train[0]!;
+    return [...prompt, ...completion];
+  }
+
   async runStep(): Promise<StepReport> {
     const started = performance.now();
     const { beta } = this.options.hyperparameters;

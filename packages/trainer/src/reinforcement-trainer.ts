@@ -39,6 +39,11 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
     }
   }
 
+  protected sampleTokens(): readonly number[] {
+    const { tokens } = this.train[0]!;
+    return [...tokens, this.tokenizer.stopTokens[0]!];
+  }
+
   async runStep(): Promise<StepReport> {
     const { hyperparameters: h } = this.options;
     const started = performance.now();

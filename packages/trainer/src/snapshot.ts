@@ -1,5 +1,4 @@
-import type { ModelFolder, Weights } from '@polymode/policy';
-import { readSafetensors, writeSafetensors } from '@polymode/policy';
+import { readSafetensors, safetensorsChunks, type Weights } from '@polymode/policy';
 import { TrainerInputError } from './errors.js';
 import { MOMENT1, MOMENT2 } from './gradient-step.js';
 import type { SnapshotFile } from './types.js';
@@ -40,12 +39,19 @@ interface StateFile extends JobIdentity {
 const STATE_FILE = 'state/trainer.json';
 const OPTIMIZER_FILE = 'state/optimizer.safetensors';
 const TRAINED_FILE = 'state/trained.safetensors';
-const WEIGHTS_FILE = 'model/model.safetensors';
 
+/** What is saved of a policy in training. */
+export interface SnapshotSource {
+  /** name and shape of everything that training moves */
+  readonly trainable: Readonly<Record<string, readonly number[]>>;
+  /** one of them, or a moment of one, as it is now */
+  readonly read: (name: string) => Promise<Float32Array>;
+  readonly progress: Progress;
+}
+
+/** @returns sorted by path */
 export function snapshotFiles(
-  model: Pick<ModelFolder, 'otherFiles'>,
-  weights: Weights,
-  { trained, moments, progress }: SavedState,
+  { trainable, read, progress }: SnapshotSource,
   identity: JobIdentity,
   batchSize: number,
 ): SnapshotFile[] {
@@ -56,14 +62,19 @@ export function snapshotFiles(
     cursor: { rowsRead: progress.step * batchSize },
     progress,
   };
-  const files: SnapshotFile[] = [
-    { path: WEIGHTS_FILE, bytes: writeSafetensors(weights) },
-    { path: TRAINED_FILE, bytes: writeSafetensors(trained) },
-    { path: OPTIMIZER_FILE, bytes: writeSafetensors(moments) },
-    { path: STATE_FILE, bytes: new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`) },
-  ];
-  for (const [name, bytes] of model.otherFiles) files.push({ path: `model/${name}`, bytes });
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const moments = Object.fromEntries(
+    Object.entries(trainable).flatMap(([name, shape]) => momentNames([name]).map((moment) => [moment, shape] as const)),
+  );
+  return [
+    { path: OPTIMIZER_FILE, chunks: () => safetensorsChunks(moments, read) },
+    { path: TRAINED_FILE, chunks: () => safetensorsChunks(trainable, read) },
+    {
+      path: STATE_FILE,
+      async *chunks() {
+        yield new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`);
+      },
+    },
+  ].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** @throws TrainerInputError when files are missing or the snapshot belongs to another job */

@@ -41,6 +41,11 @@ export class SupervisedTrainer extends JobTrainer<SupervisedRow, LearnerHyperpar
     this.warnings = [...train.warnings, ...validation.warnings];
   }
 
+  protected sampleTokens(): readonly number[] {
+    const [{ prompt, completion }] = this.train[0] as [LearnedSequence];
+    return [...prompt, ...completion];
+  }
+
   async runStep(): Promise<StepReport> {
     const started = performance.now();
     const rows = this.nextRows(this.train.length);

@@ -1,5 +1,5 @@
 import type { ExecutionProvider } from '@polymode/autodiff';
-import type { ChatMessage } from '@polymode/policy';
+import type { ChatMessage, ExportFormat, ExportReport } from '@polymode/policy';
 import type { Grader, Outcome } from '@polymode/verifiers';
 import type { Schedule } from './schedule.js';
 
@@ -86,8 +86,8 @@ export interface PreferenceHyperparameters extends LearnerHyperparameters {
 
 /** What every method's job is made of. */
 export interface JobOptions<Row, Hyperparameters> {
-  /** folder of the base model, in Hugging Face layout */
-  readonly modelDir: string;
+  /** the base model: a folder in Hugging Face layout or a GGUF file, and what it is called */
+  readonly model: { readonly path: string; readonly name: string };
   readonly trainRows: readonly Row[];
   readonly validationRows: readonly Row[];
   readonly hyperparameters: Hyperparameters;
@@ -167,9 +167,17 @@ export interface StepReport {
   readonly timing: Readonly<Record<string, number>>;
 }
 
+/** A file of a snapshot. Its bytes are made while they are read: no step may be made in between. */
 export interface SnapshotFile {
   readonly path: string;
-  readonly bytes: Uint8Array;
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+export type { ExportFormat, ExportReport } from '@polymode/policy';
+
+export interface CheckpointExport {
+  readonly format: ExportFormat;
+  readonly ggufType: 'F16' | 'Q8_0';
 }
 
 /**
@@ -186,7 +194,13 @@ export interface Trainer {
   readonly warnings: readonly string[];
   /** One optimizer step, and validation when it is due. @throws GradersFailedError, EngineError */
   runStep(): Promise<StepReport>;
-  /** Files of a checkpoint at the current step, sorted by path: `model/…` in Hugging Face layout, `state/…` to resume. */
-  snapshot(): Promise<SnapshotFile[]>;
+  /** What the job can be resumed from at the current step: files `state/…`, sorted by path. */
+  snapshot(): SnapshotFile[];
+  /**
+   * Writes the policy at the current step to `<folder>/<format>/…`, and reads it back.
+   *
+   * @throws ExportError when it does not read back as the policy
+   */
+  export(folder: string, as: CheckpointExport): Promise<ExportReport>;
   close(): Promise<void>;
 }

@@ -7,7 +7,7 @@ export function smallJob(overrides: Partial<ReinforcementHyperparameters> = {}):
   const task = tasks['hypospace/voxel'];
   return {
     method: 'reinforcement',
-    modelDir: findBaseModel('polymode-tiny')!.dir,
+    model: { path: findBaseModel('polymode-tiny')!.path, name: 'polymode-tiny' },
     trainRows: task.generate({ blocks: 3, count: 12, seed: 5 }),
     validationRows: task.generate({ blocks: 2, count: 3, seed: 5 }),
     grader: compileGrader({ type: 'task', task: 'hypospace/voxel' }),

@@ -1,4 +1,8 @@
 import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { readModelFolder, readSafetensors, type Weights } from '@polymode/policy';
 import {
   createTrainer,
@@ -11,7 +15,7 @@ import {
   type TrainerOptions,
 } from '@polymode/trainer';
 import { compileGrader, GraderRuntimeError } from '@polymode/verifiers';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { smallJob } from './small-job.js';
 
 const open: Trainer[] = [];
@@ -31,9 +35,12 @@ async function run(trainer: Trainer, untilStep: number): Promise<StepReport[]> {
   return reports;
 }
 
-const asMap = (files: readonly SnapshotFile[]): Map<string, Uint8Array> => new Map(files.map((f) => [f.path, f.bytes]));
-const digests = (files: readonly SnapshotFile[]): Record<string, string> =>
-  Object.fromEntries(files.map((f) => [f.path, createHash('sha256').update(f.bytes).digest('hex')]));
+const asMap = async (files: readonly SnapshotFile[]): Promise<Map<string, Uint8Array>> =>
+  new Map(await Promise.all(files.map(async (f) => [f.path, await buffer(f.chunks())] as const)));
+const digests = async (files: readonly SnapshotFile[]): Promise<Record<string, string>> =>
+  Object.fromEntries(
+    [...(await asMap(files))].map(([path, bytes]) => [path, createHash('sha256').update(bytes).digest('hex')]),
+  );
 /** What a step says, without the seconds it took. */
 const repeatable = ({ timing: _, ...report }: StepReport): object => report;
 
@@ -52,16 +59,16 @@ describe('a job', () => {
       const options = { ...smallJob(settings), threads: 2 };
       const whole = await start(options);
       const reports = await run(whole, 6);
-      const final = await whole.snapshot();
+      const final = whole.snapshot();
 
       for (const stopAt of [1, 4]) {
         const first = await start(options);
         await run(first, stopAt);
-        const resumed = await start({ ...options, resumeFrom: asMap(await first.snapshot()) });
+        const resumed = await start({ ...options, resumeFrom: await asMap(first.snapshot()) });
         expect(resumed.step).toBe(stopAt);
         const rest = await run(resumed, 6);
         expect(rest.map(repeatable)).toEqual(reports.slice(stopAt).map(repeatable));
-        expect(digests(await resumed.snapshot())).toEqual(digests(final));
+        expect(await digests(resumed.snapshot())).toEqual(await digests(final));
       }
     },
   );
@@ -69,12 +76,12 @@ describe('a job', () => {
   it('changes its weights by every step, and takes another course with another seed', async () => {
     const options = smallJob();
     const [a, b] = [await start(options), await start({ ...options, seed: 12 })];
-    const before = asMap(await a.snapshot()).get('model/model.safetensors')!;
+    const before = (await asMap(a.snapshot())).get('state/trained.safetensors')!;
     await run(a, 2);
     await run(b, 2);
     const weights = [
       before,
-      ...(await Promise.all([a, b].map(async (t) => asMap(await t.snapshot()).get('model/model.safetensors')!))),
+      ...(await Promise.all([a, b].map(async (t) => (await asMap(t.snapshot())).get('state/trained.safetensors')!))),
     ];
     const [w0, wa, wb] = weights.map((bytes) => readSafetensors(bytes));
     for (const [name, { data }] of Object.entries(w0!)) {
@@ -95,7 +102,7 @@ describe('a job', () => {
     const reports = await run(withValidation, 6);
     expect(reports.filter((r) => r.validation !== undefined).map((r) => r.step)).toEqual([3, 6]);
     await run(without, 6);
-    const weights = async (t: Trainer): Promise<string> => digests(await t.snapshot())['model/model.safetensors']!;
+    const weights = async (t: Trainer): Promise<string> => (await digests(t.snapshot()))['state/trained.safetensors']!;
     expect(await weights(withValidation)).toBe(await weights(without));
   });
 
@@ -133,11 +140,11 @@ describe('a job', () => {
       reference: 'yes',
     });
     const trainer = await start({ ...smallJob({ algorithm: 'grpo', kl_coefficient: 0.1 }), grader });
-    const before = digests(await trainer.snapshot());
+    const before = await digests(trainer.snapshot());
     const [report] = await run(trainer, 1);
     expect(report!.metrics).toMatchObject({ reward_mean: 1, frac_reward_zero_std: 1, updated: 0 });
-    const after = digests(await trainer.snapshot());
-    expect(after['model/model.safetensors']).toBe(before['model/model.safetensors']);
+    const after = await digests(trainer.snapshot());
+    expect(after['state/trained.safetensors']).toBe(before['state/trained.safetensors']);
     expect(after['state/optimizer.safetensors']).toBe(before['state/optimizer.safetensors']);
   });
 
@@ -153,12 +160,16 @@ describe('an adapter', () => {
   const adapted = (overrides: Parameters<typeof smallJob>[0] = {}): TrainerOptions =>
     smallJob({ trainable: 'lora', learning_rate: 1e-2, kl_coefficient: 0.01, ...overrides });
   const trained = async (t: Trainer): Promise<Weights> =>
-    readSafetensors(asMap(await t.snapshot()).get('state/trained.safetensors')!);
+    readSafetensors((await asMap(t.snapshot())).get('state/trained.safetensors')!);
 
   it('starts as the base model, learns by all its parts, and is measured against the base', async () => {
     const trainer = await start(adapted());
-    const base = (await readModelFolder(smallJob().modelDir)).weights;
-    const merged = readSafetensors(asMap(await trainer.snapshot()).get('model/model.safetensors')!);
+    const base = (await readModelFolder(smallJob().model.path)).weights;
+    const folder = await mkdtemp(join(tmpdir(), 'polymode-export-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const report = await trainer.export(folder, { format: 'merged', ggufType: 'F16' });
+    expect(report.largestDifference).toBe(0);
+    const merged = (await readModelFolder(join(folder, 'merged'))).weights;
     for (const [name, { data }] of Object.entries(base)) expect(merged[name]!.data, name).toEqual(data);
     const before = await trained(trainer);
     const reports = await run(trainer, 3);
@@ -206,7 +217,7 @@ describe('a learning rate that breaks the policy', () => {
     ]);
 
     // Resumed: the count of skipped updates is part of the state.
-    const resumed = await start({ ...options, resumeFrom: asMap(await first.snapshot()) });
+    const resumed = await start({ ...options, resumeFrom: await asMap(first.snapshot()) });
     await run(resumed, 3);
     await expect(resumed.runStep()).rejects.toMatchObject({
       code: 'training_diverged',
@@ -266,7 +277,7 @@ describe('bad input', () => {
   it('refuses a snapshot of another job or one that is incomplete', async () => {
     const options = smallJob();
     const trainer = await start(options);
-    const files = asMap(await trainer.snapshot());
+    const files = await asMap(trainer.snapshot());
     await expect(start({ ...options, seed: 99, resumeFrom: files })).rejects.toThrow('made with another seed');
     await expect(start({ ...smallJob({ learning_rate: 0.5 }), resumeFrom: files })).rejects.toThrow(
       'made with another hyperparameters',

@@ -1,3 +1,4 @@
+import { buffer } from 'node:stream/consumers';
 import { findWebGpu } from '@polymode/autodiff/testing';
 import { readSafetensors, type Weights } from '@polymode/policy';
 import { createTrainer, type StepReport } from '@polymode/trainer';
@@ -15,7 +16,10 @@ async function twoSteps(device: 'cpu' | 'webgpu'): Promise<{ reports: StepReport
   try {
     const reports = [await trainer.runStep(), await trainer.runStep()];
     const files = await trainer.snapshot();
-    return { reports, weights: readSafetensors(files.find((f) => f.path === 'model/model.safetensors')!.bytes) };
+    return {
+      reports,
+      weights: readSafetensors(await buffer(files.find((f) => f.path === 'state/trained.safetensors')!.chunks())),
+    };
   } finally {
     await trainer.close();
   }

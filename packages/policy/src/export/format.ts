@@ -42,6 +42,8 @@ export interface Format {
 /** A model that cannot be written in a format, or that does not read back as it was. */
 export class ExportError extends Error {
   override name = 'ExportError';
+  readonly code = 'export_failed';
+  readonly param = null;
 }
 
 export const bytesFile = (path: string, bytes: Uint8Array): ExportFile => ({

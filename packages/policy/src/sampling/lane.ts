@@ -10,7 +10,7 @@ import type { SessionCache } from './sessions.js';
 /** Cache columns come in multiples of this: sums over them are then blocked alike whatever their number. */
 const COLUMNS = 64;
 /** Tokens, padding included, that one run reads of prompts at most, unless one prompt alone is longer. */
-const PREFILL_TOKENS = 4096;
+const PREFILL_TOKENS = 2048;
 
 /** A prompt, and the rows that continue it. In a lane its cache is one row of the lane's prompt caches. */
 export interface LanePrompt {

@@ -14,7 +14,8 @@ const grader = {
   grade: async ({ output_text: text }) => ({ reward: (text.length % 7) / 7, outcome: String(text.length) }),
 };
 const trainer = await createTrainer({
-  modelDir: options.model,
+  method: 'reinforcement',
+  model: { path: options.model, name: 'bench' },
   trainRows: prompts.map(({ messages }) => ({ messages })),
   validationRows: [],
   grader,

@@ -20,7 +20,7 @@ export async function commonSubsequence<T>(a: readonly T[], b: readonly T[]): Pr
 
   const length = endA - start;
   const words = Math.ceil(length / 32);
-  const row = new Uint32Array(words).fill(0xffffffff);
+  const row = new Int32Array(words).fill(-1);
   const places = new Map<T, number[]>();
   for (let i = 0; i < length; i++) {
     const value = a[start + i]!;
@@ -28,8 +28,8 @@ export async function commonSubsequence<T>(a: readonly T[], b: readonly T[]): Pr
     if (list) list.push(i);
     else places.set(value, [i]);
   }
-  const marked = new Map<T, Uint32Array>();
-  const scratch = new Uint32Array(words);
+  const marked = new Map<T, Int32Array>();
+  const scratch = new Int32Array(words);
   let steps = 0;
   for (let j = start; j < endB; j++) {
     const list = places.get(b[j]!);
@@ -38,14 +38,17 @@ export async function commonSubsequence<T>(a: readonly T[], b: readonly T[]): Pr
     const frequent = list.length > words / 4;
     let matches = frequent ? marked.get(b[j]!) : scratch;
     if (matches === undefined) {
-      matches = new Uint32Array(words);
+      matches = new Int32Array(words);
       marked.set(b[j]!, mark(matches, list));
     } else if (!frequent) mark(matches, list);
     let carry = 0;
     for (let w = 0; w < words; w++) {
-      const [v, m] = [row[w]!, matches[w]!];
-      const sum = v + ((v & m) >>> 0) + carry;
-      carry = sum > 0xffffffff ? 1 : 0;
+      const v = row[w]!;
+      const m = matches[w]!;
+      const x = v & m;
+      const sum = (v + x + carry) | 0;
+      // The carry out of the highest bit, of integers that have a sign.
+      carry = ((v & x) | ((v | x) & ~sum)) >>> 31;
       row[w] = sum | (v & ~m);
     }
     if (!frequent) for (const i of list) scratch[i >>> 5] = 0;
@@ -60,7 +63,7 @@ export async function commonSubsequence<T>(a: readonly T[], b: readonly T[]): Pr
   return same + grown;
 }
 
-function mark(row: Uint32Array, places: readonly number[]): Uint32Array {
+function mark(row: Int32Array, places: readonly number[]): Int32Array {
   for (const i of places) row[i >>> 5]! |= 1 << (i & 31);
   return row;
 }

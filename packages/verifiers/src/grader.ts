@@ -78,6 +78,8 @@ export interface Grader {
 /** A grader definition that cannot be used. `param` names the field, as in `grader.operation`. */
 export class GraderConfigError extends Error {
   override readonly name = 'GraderConfigError';
+  /** for programs */
+  readonly code = 'invalid_grader';
 
   constructor(
     message: string,

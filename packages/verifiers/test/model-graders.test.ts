@@ -1,4 +1,4 @@
-import { compileGrader, GraderConfigError, type JudgeSettings } from '@polymode/verifiers';
+import { compileGrader, compileOutcome, GraderConfigError, type JudgeSettings } from '@polymode/verifiers';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   completion,
@@ -320,6 +320,11 @@ describe('definitions of model graders', () => {
     expect(() => compileGrader(scoreModel)).toThrow(
       expect.objectContaining({ param: 'grader.type', message: expect.stringContaining('POLYMODE_JUDGE_BASE_URL') }),
     );
+  });
+
+  it('count the text as the answer', () => {
+    const grader = compileGrader(labelModel, { judge });
+    expect(compileOutcome(undefined, grader).config).toEqual({ type: 'text' });
   });
 
   it('checks what the messages read from rows', () => {

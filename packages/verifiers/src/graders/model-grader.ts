@@ -42,6 +42,7 @@ export function modelGrader(
     },
     name,
     type,
+    defaultOutcome: { type: 'text' },
     checkItem: (item) => input.checkItem(item),
     async grade(sample, item, options) {
       const messages = input.fill(sample, item, instruction);

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { DeviceError, parseDevice } from '@polymode/autodiff';
 import { type GraderSettings, readGraderSettings } from '@polymode/verifiers';
 
 /** Everything the worker reads from its environment, parsed once. */
@@ -11,7 +12,8 @@ export interface WorkerConfig {
   readonly dataDir: string;
   /** Folders of more base models. */
   readonly modelDirs: readonly string[];
-  readonly device: 'cpu' | 'webgpu';
+  /** `auto`, `cpu`, `webgpu`, `cuda` or `cuda:n`; `resolveDevice` finds out what that is here. */
+  readonly device: string;
   /** Threads of the engine. */
   readonly threads: number;
   /** Milliseconds that a job stays ours without a sign of life, in the queue and in the database. */
@@ -33,16 +35,12 @@ export class ConfigError extends Error {
 export function readConfig(env: NodeJS.ProcessEnv): WorkerConfig {
   const databaseUrl = env.DATABASE_URL;
   if (!databaseUrl) throw new ConfigError('DATABASE_URL is not set. Set postgres://user:password@host:port/database.');
-  const device = env.POLYMODE_DEVICE || 'cpu';
-  if (device !== 'cpu' && device !== 'webgpu') {
-    throw new ConfigError(`POLYMODE_DEVICE is '${device}'. Set 'cpu' or 'webgpu'.`);
-  }
   return {
     databaseUrl,
     redisUrl: env.REDIS_URL || undefined,
     dataDir: resolve(env.POLYMODE_DATA_DIR || '.polymode'),
     modelDirs: env.POLYMODE_MODELS_DIR ? env.POLYMODE_MODELS_DIR.split(':').filter(Boolean) : [],
-    device,
+    device: deviceName(env.POLYMODE_DEVICE || 'cpu'),
     threads: numberFrom(env, 'POLYMODE_THREADS', availableParallelism(), 1),
     lockMs: numberFrom(env, 'POLYMODE_LOCK_MS', 30_000, 500),
     snapshotSeconds: numberFrom(env, 'POLYMODE_SNAPSHOT_SECONDS', 10, 0),
@@ -50,6 +48,16 @@ export function readConfig(env: NodeJS.ProcessEnv): WorkerConfig {
     graders: graderSettings(env),
     logLevel: env.LOG_LEVEL || undefined,
   };
+}
+
+function deviceName(text: string): string {
+  try {
+    parseDevice(text);
+    return text;
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    throw new ConfigError(`POLYMODE_DEVICE: ${error.message}`);
+  }
 }
 
 function graderSettings(env: NodeJS.ProcessEnv): GraderSettings {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { type Device, DeviceError, resolveDevice } from '@polymode/autodiff';
 import { connectDatabase, disconnectDatabase, listRunnableJobIds } from '@polymode/db';
 import { createJobWorker, openQueue, startReconciler } from '@polymode/queue';
 import { openStorage } from '@polymode/storage';
@@ -28,8 +29,20 @@ function configuration(): ReturnType<typeof readConfig> {
   }
 }
 
+/** Before anything is opened: a device that cannot be used should end the worker, not its jobs. */
+async function chosenDevice(): Promise<Device> {
+  try {
+    return await resolveDevice(config.device, { threads: config.threads });
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    process.stderr.write(`POLYMODE_DEVICE: ${error.message}\n`);
+    process.exit(2);
+  }
+}
+
 const config = configuration();
 const logger = createLogger({ name: 'worker', level: config.logLevel });
+const device = await chosenDevice();
 const db = connectDatabase(config.databaseUrl);
 const queueConfig = {
   databaseUrl: config.databaseUrl,
@@ -47,7 +60,7 @@ const context = {
   modelDirs: config.modelDirs,
   graderServices,
   scratchDir: await openScratch(config.dataDir),
-  device: config.device,
+  device,
   threads: config.threads,
   leaseMs: config.lockMs,
   snapshotSeconds: config.snapshotSeconds,
@@ -63,7 +76,10 @@ const reconciler = startReconciler({
   onError: (err) => logger.warn({ err }, 'reconciling failed'),
 });
 await worker.ready();
-logger.info({ queue: queue.backend, device: config.device, threads: config.threads }, 'worker is ready');
+logger.info(
+  { queue: queue.backend, device: device.provider, why: device.why, threads: config.threads },
+  'worker is ready',
+);
 
 const { healthFile } = config;
 if (healthFile !== undefined) {

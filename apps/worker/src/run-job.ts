@@ -1,3 +1,4 @@
+import type { Device } from '@polymode/autodiff';
 import { fineTunedModelName, ResolvedMethod } from '@polymode/contracts';
 import {
   acquireLease,
@@ -33,7 +34,7 @@ export interface RunJobContext {
   readonly owner: string;
   readonly modelDirs: readonly string[];
   readonly graderServices: GraderServices;
-  readonly device: 'cpu' | 'webgpu';
+  readonly device: Device;
   readonly threads: number;
   /** milliseconds that the lease lasts without renewal */
   readonly leaseMs: number;
@@ -108,7 +109,8 @@ async function openTrainer(context: RunJobContext, job: JobRecord, logger: Logge
   const checkpoint = await latestCheckpoint(context.db, job.id);
   const trainer = await context.createTrainer({
     ...input,
-    device: context.device,
+    device: context.device.provider,
+    deviceId: context.device.deviceId,
     threads: context.threads,
     ...(checkpoint === null ? {} : { resumeFrom: await readCheckpoint(context.storage, checkpoint) }),
   });

@@ -1,5 +1,13 @@
 export { type AdamWCoefficients, type AdamWOptions, type AdamWTensors, adamWStep } from './adamw.js';
 export {
+  type Device,
+  DeviceError,
+  type DeviceOptions,
+  type DeviceSpec,
+  parseDevice,
+  resolveDevice,
+} from './engine/device.js';
+export {
   type Allocation,
   type Application,
   Engine,

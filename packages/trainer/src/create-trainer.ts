@@ -15,7 +15,11 @@ import type { Trainer, TrainerOptions } from './types.js';
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const model = await readModel(options.model.path);
   const tokenizer = await tokenizerOf(model.otherFiles);
-  const engine = new Engine({ provider: options.device ?? 'cpu', threads: options.threads ?? 1 });
+  const engine = new Engine({
+    provider: options.device ?? 'cpu',
+    deviceId: options.deviceId ?? 0,
+    threads: options.threads ?? 1,
+  });
   try {
     const trainer = trainerOf(options, { model, tokenizer, engine });
     await trainer.restore(model.weights);

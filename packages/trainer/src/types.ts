@@ -94,6 +94,8 @@ export interface JobOptions<Row, Hyperparameters> {
   readonly seed: number;
   /** @defaultValue 'cpu' */
   readonly device?: ExecutionProvider;
+  /** which of several CUDA devices @defaultValue 0 */
+  readonly deviceId?: number;
   /** threads of the engine; the last bits of the result depend on it, as sums are split among them. @defaultValue 1 */
   readonly threads?: number;
   /** files of an earlier snapshot of the same job, by path */

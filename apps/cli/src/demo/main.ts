@@ -113,7 +113,7 @@ async function compare(client: OpenAI, seed: number): Promise<SideResult[]> {
     say(
       `Downloaded and verified ${relative(process.cwd(), checkpoint.dir)} (step ${checkpoint.step}); sampling from it`,
     );
-    const evaluation = await evaluateCheckpoint(join(checkpoint.dir, 'model'), heldOut, seed);
+    const evaluation = await evaluateCheckpoint(join(checkpoint.dir, 'merged'), heldOut, seed);
     results.push({ side, checkpoint, evaluation, history: await stepHistory(client, id) });
   }
   return results;

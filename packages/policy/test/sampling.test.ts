@@ -182,6 +182,20 @@ describe('a group', () => {
 });
 
 describe('a running batch', () => {
+  it('draws a request with more rows than it holds in turns', async () => {
+    const policy = await openPolicy(tinyConfig());
+    const request = { prompt: [3, 1, 4], n: 23, random: 6, options: { maxTokens: 30, stopTokens: [2, 5] } };
+    const made = await Promise.all(
+      [256, 5].map(async (maxRows) => {
+        const batch = new RunningBatch(policy, { maxRows });
+        const completions = await batch.add(request).completions;
+        await batch.close();
+        return completions;
+      }),
+    );
+    expect(made[1]).toEqual(made[0]);
+  });
+
   const decode = (tokens: readonly number[]): string => tokens.map((t) => String.fromCharCode(97 + t)).join('');
 
   it('ends a completion at a stop string, cuts its text there, and streams nothing of it', async () => {

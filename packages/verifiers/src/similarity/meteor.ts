@@ -1,4 +1,5 @@
 import { breathe } from '../pace.js';
+import { Lexicon } from './lexicon.js';
 import { porterStem } from './porter.js';
 import { tokens13a } from './tokens.js';
 
@@ -15,8 +16,8 @@ interface Word {
 }
 
 /**
- * METEOR (Lavie and Agarwal, 2007) with matches of equal words, then of words with equal stems. The third kind, synonyms
- * from WordNet, is left out: this package has no lexicon.
+ * METEOR (Lavie and Agarwal, 2007) with matches of equal words, then of words with equal stems, then of words of which one
+ * is a synonym of the other in WordNet. As in NLTK, synonyms are looked up by the stem.
  *
  * F = P·R / (α·P + (1−α)·R);  score = F · (1 − γ·(chunks / matches)^β), chunks being runs of words that match in order.
  */
@@ -26,7 +27,8 @@ export async function meteor(candidate: string, reference: string): Promise<numb
   const [a, b] = [await words(candidate), await words(reference)];
   const matches: [number, number][] = [];
   const [restA, restB] = await matched(a, b, matches);
-  await matched(await stemmed(restA), await stemmed(restB), matches);
+  const [otherA, otherB] = await matched(await stemmed(restA), await stemmed(restB), matches);
+  await matchSynonyms(otherA, otherB, matches);
   if (matches.length === 0) return 0;
 
   matches.sort(([i], [j]) => i - j);
@@ -42,12 +44,7 @@ export async function meteor(candidate: string, reference: string): Promise<numb
 
 /** From the last word to the first, each with the last equal one that is free. @returns the words without a match */
 async function matched(a: readonly Word[], b: readonly Word[], matches: [number, number][]): Promise<[Word[], Word[]]> {
-  const free = new Map<string, number[]>();
-  for (const { form, place } of b) {
-    const places = free.get(form);
-    if (places) places.push(place);
-    else free.set(form, [place]);
-  }
+  const free = placesOf(b);
   const rest: Word[] = [];
   for (let k = a.length - 1; k >= 0; k--) {
     const word = a[k]!;
@@ -58,6 +55,35 @@ async function matched(a: readonly Word[], b: readonly Word[], matches: [number,
   }
   const left = new Set([...free.values()].flat());
   return [rest.reverse(), b.filter(({ place }) => left.has(place))];
+}
+
+/** Likewise, each with the last one that is free and equal to it or one of its synonyms. */
+async function matchSynonyms(a: readonly Word[], b: readonly Word[], matches: [number, number][]): Promise<void> {
+  if (a.length === 0 || b.length === 0) return;
+  const lexicon = await Lexicon.load();
+  const free = placesOf(b);
+  for (let k = a.length - 1; k >= 0; k--) {
+    const { form, place } = a[k]!;
+    let last: number[] = [];
+    for (const name of lexicon.synonyms(form).add(form)) {
+      const places = free.get(name) ?? [];
+      if ((places.at(-1) ?? -1) > (last.at(-1) ?? -1)) last = places;
+    }
+    const found = last.pop();
+    if (found !== undefined) matches.push([place, found]);
+    if (k % WORDS_PER_BREATH === 0) await breathe();
+  }
+}
+
+/** Where each form stands, in order. */
+function placesOf(words: readonly Word[]): Map<string, number[]> {
+  const places = new Map<string, number[]>();
+  for (const { form, place } of words) {
+    const list = places.get(form);
+    if (list) list.push(place);
+    else places.set(form, [place]);
+  }
+  return places;
 }
 
 async function stemmed(words: readonly Word[]): Promise<Word[]> {

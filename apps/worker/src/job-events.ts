@@ -1,3 +1,4 @@
+import type { GraderDefinition } from '@polymode/contracts';
 import type { NewEvent } from '@polymode/db';
 import type { ExportReport, GraderErrors, StepReport, ValidationReport } from '@polymode/trainer';
 
@@ -22,8 +23,32 @@ export function failedEvent(message: string): NewEvent {
   return { dedupeKey: 'failed', level: 'error', message: `The job failed: ${message}` };
 }
 
+/** A grader as series of figures are named. */
+export interface NamedGrader {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** A job's grader, and those that it is made of. */
+export interface GraderNames extends NamedGrader {
+  readonly parts: readonly NamedGrader[];
+}
+
+/** @param definition one that has been compiled; parts go by the keys under which their rewards are */
+export function graderNames(definition: GraderDefinition): GraderNames {
+  const named = (part: GraderDefinition, name: unknown = part.name): NamedGrader => {
+    return { name: typeof name === 'string' ? name : part.type, type: part.type };
+  };
+  const graders = definition.type === 'multi' ? definition.graders : undefined;
+  if (typeof graders !== 'object' || graders === null) return { ...named(definition), parts: [] };
+  const alone = typeof (graders as { type?: unknown }).type === 'string';
+  const list = (alone ? [graders] : Object.values(graders)) as GraderDefinition[];
+  const keys = alone || Array.isArray(graders) ? [] : Object.keys(graders);
+  return { ...named(definition), parts: list.map((part, i) => named(part, keys[i])) };
+}
+
 /** The metrics event of one step: OpenAI's fields for reinforcement jobs, and ours under `grpo`. */
-export function stepEvent(report: StepReport, grader: { name: string; type: string }): NewEvent {
+export function stepEvent(report: StepReport, grader: GraderNames): NewEvent {
   const { step, totalSteps, metrics, validation } = report;
   const reward = metrics.reward_mean ?? 0;
   const validReward = validation?.metrics.reward_mean;
@@ -56,7 +81,7 @@ export function warningEvents({ step, warnings }: StepReport): NewEvent[] {
 }
 
 /** The data of a step's metrics event; the same object is the step's metrics row. */
-export function stepData(report: StepReport, grader: { name: string; type: string }): Record<string, unknown> {
+export function stepData(report: StepReport, { parts, ...grader }: GraderNames): Record<string, unknown> {
   const { step, totalSteps, metrics, validation, timing } = report;
   const trainReward = metrics.reward_mean ?? 0;
   const validReward = validation?.metrics.reward_mean ?? null;
@@ -65,7 +90,7 @@ export function stepData(report: StepReport, grader: { name: string; type: strin
   return {
     step,
     total_steps: totalSteps,
-    scores: { ...rewards, graders: [{ ...grader, ...rewards }] },
+    scores: { ...rewards, graders: [{ ...grader, ...rewards }, ...parts.map((part) => partScores(report, part))] },
     errors: { graders: [{ ...grader, ...errorCounts(report), ...validationErrors(validation) }] },
     timing: {
       step: {
@@ -82,6 +107,12 @@ export function stepData(report: StepReport, grader: { name: string; type: strin
     grpo,
     ...(validation === undefined ? {} : { valid: validation.metrics }),
   };
+}
+
+function partScores({ metrics, validation }: StepReport, part: NamedGrader): Record<string, unknown> {
+  const mean = `reward_mean/${part.name}`;
+  const valid = validation?.metrics[mean] ?? null;
+  return { ...part, train_reward_mean: metrics[mean] ?? 0, valid_reward_mean: valid };
 }
 
 function errorCounts(report: StepReport): Record<string, number> {

@@ -21,7 +21,15 @@ import { jobLogger, type Logger } from '@polymode/telemetry';
 import type { createTrainer, StepReport, Trainer } from '@polymode/trainer';
 import type { GraderServices } from '@polymode/verifiers';
 import { readCheckpoint, writeCheckpoint } from './checkpoint-writer.js';
-import { failedEvent, startedEvent, stepData, stepEvent, succeededEvents, warningEvents } from './job-events.js';
+import {
+  failedEvent,
+  graderNames,
+  startedEvent,
+  stepData,
+  stepEvent,
+  succeededEvents,
+  warningEvents,
+} from './job-events.js';
 import { readJobInput } from './job-input.js';
 import { writeResultFile } from './result-file.js';
 
@@ -131,8 +139,7 @@ async function train(
 ): Promise<boolean> {
   const { db, storage, owner } = context;
   const { reinforcement } = ResolvedMethod.parse(job.method);
-  const { name, type } = reinforcement.grader;
-  const grader = { name: typeof name === 'string' ? name : type, type };
+  const grader = graderNames(reinforcement.grader);
   const shown = { formats: reinforcement.checkpoint_formats, ggufType: reinforcement.gguf_type };
   const { eval_interval: evalInterval } = job.hyperparameters as { eval_interval: number };
   let savedStep = trainer.step;

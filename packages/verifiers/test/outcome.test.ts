@@ -1,7 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { compileGrader, compileOutcome, GraderConfigError, type OutcomeConfig, sampleOf } from '@polymode/verifiers';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 const grade = { reward: 1 };
+/** Parsed, with −0 as the 0 that it is in JSON. */
+const plain = (json: string): unknown => JSON.parse(json, (_, value: unknown) => (Object.is(value, -0) ? 0 : value));
 const of = (definition: object, text: string, item = {}, graded: object = grade): string =>
   compileOutcome(definition, {}).of(sampleOf(text), item, { ...grade, ...graded });
 
@@ -32,6 +36,28 @@ describe('outcomes', () => {
     expect(of({ type: 'json' }, '1')).not.toBe(of({ type: 'json' }, '"1"'));
     expect(of({ type: 'json', path: 'r[1].x' }, '{"r": [0, {"x": {"q": 1}}]}')).toBe('{"q":1}');
     expect(of({ type: 'json', path: '[0]' }, '[null]')).toBe('null');
+  });
+
+  it('json: neither the order of keys nor the layout matters, and nothing else is the same', () => {
+    const reordered = (value: unknown): unknown => {
+      if (Array.isArray(value)) return value.map(reordered);
+      if (typeof value !== 'object' || value === null) return value;
+      return Object.fromEntries(
+        Object.entries(value)
+          .reverse()
+          .map(([key, inner]) => [key, reordered(inner)]),
+      );
+    };
+    const value = fc.jsonValue({ maxDepth: 4 });
+    fc.assert(
+      fc.property(value, value, (a, b) => {
+        const [text, other] = [JSON.stringify(a), JSON.stringify(b)];
+        const outcome = of({ type: 'json' }, text);
+        expect(of({ type: 'json' }, JSON.stringify(reordered(a), null, 3))).toBe(outcome);
+        expect(JSON.parse(outcome)).toEqual(JSON.parse(text));
+        expect(of({ type: 'json' }, other) === outcome).toBe(isDeepStrictEqual(JSON.parse(outcome), plain(other)));
+      }),
+    );
   });
 
   it('regex: the first group of the first match, or the one that is named', () => {

@@ -52,8 +52,14 @@ function compile(definition: Definition, services: GraderServices): Grader {
 
 /** Answers that cannot be read earn 0. */
 function forgiving(grader: Grader): Grader {
+  const { config, name, type, defaultOutcome } = grader;
   return {
-    ...grader,
+    config,
+    name,
+    type,
+    ...(defaultOutcome && { defaultOutcome }),
+    checkItem: (item) => grader.checkItem(item),
+    ...(grader.check && { check: (options) => grader.check!(options) }),
     async grade(sample, item, options): Promise<Grade> {
       try {
         return await grader.grade(sample, item, options);

@@ -10,6 +10,7 @@ import {
   mul,
   reshape,
   rotary,
+  slice,
   softmax,
   split,
   sub,
@@ -67,30 +68,76 @@ export function splitHeads(
 /**
  * Each token attends to itself and to those before it.
  *
- * @param mask of `causalMask`, [R·T, T]
+ * @param blocks of `causalBlocks`
  * @returns [N, H, T, D]
  */
-export function causalAttention(config: ModelConfig, { queries, keys, values }: Heads, mask: Tensor): Tensor {
+export function causalAttention(
+  config: ModelConfig,
+  { queries, keys, values }: Heads,
+  blocks: readonly CausalBlock[],
+): Tensor {
   const { numAttentionHeads: heads, numKeyValueHeads: groups, headDim } = config;
   const [n] = queries.shape as [Dim];
-  const time = queries.staticDim(2);
-  // The R query heads of one key head lie next to each other, so folding them into time needs no copy of the keys.
-  const folded = reshape(queries, [n, groups, (heads / groups) * time, headDim]);
-  const scores = add(matmul(folded, keys, { transposeB: true }), mask); // [N, K, R·T, T]
-  return reshape(matmul(softmax(scores), values), [n, heads, time, headDim]);
+  const whole = blocks.length === 1;
+  const asked = whole
+    ? [queries]
+    : split(
+        queries,
+        2,
+        blocks.map((b) => b.length),
+      );
+  const mixed = blocks.map(({ length, keys: [from, until], mask }, i) => {
+    const [ownKeys, ownValues] = whole ? [keys, values] : [slice(keys, 2, from, until), slice(values, 2, from, until)];
+    // The R query heads of one key head lie next to each other, so folding them into time needs no copy of the keys.
+    const folded = reshape(asked[i]!, [n, groups, (heads / groups) * length, headDim]);
+    const scores = add(matmul(folded, ownKeys, { transposeB: true }), mask); // [N, K, R·length, keys]
+    return reshape(matmul(softmax(scores), ownValues), [n, heads, length, headDim]);
+  });
+  return whole ? mixed[0]! : concat(mixed, 2);
 }
 
-/** HIDDEN where a token must not look, 0 elsewhere, repeated for the R queries that share a key head: [R·T, T]. */
-export function causalMask(repeats: number, time: number, window: number | null): Tensor {
-  const mask = new Float32Array(repeats * time * time);
+/** Queries next to each other, the keys that some of them see, and which of these each sees. */
+export interface CausalBlock {
+  /** queries */
+  readonly length: number;
+  /** from, until */
+  readonly keys: readonly [number, number];
+  /** [R·length, keys] */
+  readonly mask: Tensor;
+}
+
+/** Queries of a block. Scores of all pairs of a long sequence would fill memory, and half of them count for nothing. */
+const BLOCK = 512;
+
+/** T queries in blocks. @param repeats R: queries that share a key head @param window tokens that a token sees */
+export function causalBlocks(repeats: number, time: number, window: number | null): CausalBlock[] {
+  return Array.from({ length: Math.ceil(time / BLOCK) }, (_, i) => {
+    const [from, until] = [i * BLOCK, Math.min((i + 1) * BLOCK, time)];
+    const first = window === null ? 0 : Math.max(0, from - window + 1);
+    return {
+      length: until - from,
+      keys: [first, until],
+      mask: causalMask(repeats, until - first, window, from - first),
+    };
+  });
+}
+
+/**
+ * HIDDEN where a token must not look, 0 elsewhere, repeated for the R queries that share a key head.
+ *
+ * @param first the first token that asks @returns [R·(T − first), T]
+ */
+export function causalMask(repeats: number, time: number, window: number | null, first = 0): Tensor {
+  const asking = time - first;
+  const mask = new Float32Array(repeats * asking * time);
   for (let r = 0; r < repeats; r++) {
-    for (let i = 0; i < time; i++) {
-      const row = (r * time + i) * time;
+    for (let i = first; i < time; i++) {
+      const row = (r * asking + i - first) * time;
       mask.fill(HIDDEN, row + i + 1, row + time);
       if (window !== null && i >= window) mask.fill(HIDDEN, row, row + i - window + 1);
     }
   }
-  return constant(mask, [repeats * time, time]);
+  return constant(mask, [repeats * asking, time]);
 }
 
 /**
@@ -140,8 +187,8 @@ export interface GroupShape {
 }
 
 export interface GroupMasks {
-  /** among the prompt's tokens, [R·P, P] */
-  readonly prompt: Tensor;
+  /** among the prompt's tokens */
+  readonly prompt: readonly CausalBlock[];
   /** from completions to their prompt, of `promptMask` */
   readonly toPrompt: Tensor;
   /** among a completion's tokens, [R·C, C] */

@@ -3,6 +3,7 @@ import type { ModelConfig } from '../config.js';
 import { familyOf } from '../families/index.js';
 import {
   causalAttention,
+  causalBlocks,
   causalMask,
   type GroupMasks,
   type GroupShape,
@@ -32,7 +33,7 @@ export function sequenceHidden(
   const time = tokens.staticDim(1);
   const width = config.numAttentionHeads * config.headDim;
   const masks = perWindow((window) =>
-    causalMask(config.numAttentionHeads / config.numKeyValueHeads, time, withinReach(window, time)),
+    causalBlocks(config.numAttentionHeads / config.numKeyValueHeads, time, withinReach(window, time)),
   );
   const layers: { keys: Tensor; values: Tensor }[] = [];
   const hidden = decoderLayers(config, parameters, tokens, positions, time, (heads, window) => {
@@ -67,7 +68,7 @@ export function groupHidden(
   const repeats = config.numAttentionHeads / config.numKeyValueHeads;
   const masks = perWindow(
     (window): GroupMasks => ({
-      prompt: causalMask(repeats, p, withinReach(window, p)),
+      prompt: causalBlocks(repeats, p, withinReach(window, p)),
       toPrompt: promptMask(lengths, p, c, repeats, withinReach(window, p + c)),
       completion: causalMask(repeats, c, withinReach(window, c)),
     }),

@@ -16,6 +16,9 @@ import { compilePath, compileTemplate, lookUp, type Template } from './template.
 /** Answers that cannot be read share this outcome. */
 export const UNPARSEABLE = 'unparseable';
 
+/** Characters that patterns are looked for in: more than models write, and short of keeping others waiting. */
+const LONGEST_SEARCHED = 100_000;
+
 /** What counts as the same answer. */
 export type OutcomeConfig =
   /** the answer's text, with runs of white space as one space */
@@ -107,7 +110,7 @@ function regex(definition: Definition): Outcome {
     config: { type: 'regex', pattern, group },
     checkItem: () => [],
     of({ output_text }) {
-      const matcher = compiled.matcher(output_text);
+      const matcher = compiled.matcher(output_text.slice(0, LONGEST_SEARCHED));
       const captured = matcher.find() ? matcher.group(group as string) : null;
       if (captured === null) throw new UnreadableAnswerError('The pattern does not match.', 'sample_parse_error');
       return oneLine(captured);

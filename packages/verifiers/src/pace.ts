@@ -9,8 +9,10 @@ let turn: Promise<void> | null = null;
 /**
  * For long computations to await every millisecond or so: it goes on at once until the slice of this turn is used up, then
  * in a later turn. Timers, sockets and lock renewals get their turn in between, however many computations there are.
+ *
+ * @throws the signal's reason when nobody waits for the computation any more
  */
-export async function breathe(): Promise<void> {
+export async function breathe(signal?: AbortSignal): Promise<void> {
   // All who wait resume in one turn, in which the first may use up the next slice.
   while (performance.now() >= sliceEnd) {
     turn ??= nextTurn().then(() => {
@@ -19,4 +21,5 @@ export async function breathe(): Promise<void> {
     });
     await turn;
   }
+  signal?.throwIfAborted();
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { compileGrader, GraderConfigError } from '@polymode/verifiers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { compileGrader, GraderConfigError, gradeAll, sampleOf } from '@polymode/verifiers';
 import { describe, expect, it } from 'vitest';
 
 interface Fixture {
@@ -67,6 +68,19 @@ describe('text_similarity', () => {
     const attempt = (): unknown => grader('bleu', change);
     expect(attempt).toThrow(GraderConfigError);
     expect(attempt).toThrow(expect.objectContaining({ param, message: expect.stringContaining(message) }));
+  });
+
+  it.each(['fuzzy_match', 'rouge_l'])('%s stops when nobody waits for it any more', async (metric) => {
+    // Alone it would compute for seconds.
+    const words = Array.from({ length: 100_000 }, (_, i) => `${(i * i) % 997}`);
+    const answers = [{ sample: sampleOf(words.join(' ')), item: { reference: words.toReversed().join(' ') } }];
+    const [result] = await gradeAll(answers, { grader: grader(metric), signal: AbortSignal.timeout(20) });
+    expect(result).toMatchObject({ ok: false, failure: { kind: 'unresponsive_reward_error' } });
+    await sleep(20);
+    const before = process.cpuUsage();
+    await sleep(300);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(150);
   });
 
   it.each(['fuzzy_match', 'rouge_l', 'meteor', 'bleu'])(

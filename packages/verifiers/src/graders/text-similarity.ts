@@ -30,8 +30,8 @@ export function textSimilarity(definition: Definition): Grader {
     type: config.type,
     defaultOutcome: outcomeOfInput(config.input, input),
     checkItem: (item) => [...input.checkItem(item), ...reference.checkItem(item)],
-    grade: async (sample, item) => ({
-      reward: await similarity(input.fill(sample, item), reference.fill(sample, item)),
+    grade: async (sample, item, options) => ({
+      reward: await similarity(input.fill(sample, item), reference.fill(sample, item), options?.signal),
     }),
   };
 }

@@ -7,7 +7,7 @@ const STEPS_PER_BREATH = 50_000;
  * Length of the longest common subsequence, by the bit-parallel method of Hyyrö (2004): bit i of the row is 0 where the
  * table of lengths grows at position i of `a`. Time |a|·|b|/32.
  */
-export async function commonSubsequence<T>(a: readonly T[], b: readonly T[]): Promise<number> {
+export async function commonSubsequence<T>(a: readonly T[], b: readonly T[], signal?: AbortSignal): Promise<number> {
   let start = 0;
   while (start < a.length && start < b.length && a[start] === b[start]) start++;
   let [endA, endB] = [a.length, b.length];
@@ -55,7 +55,7 @@ export async function commonSubsequence<T>(a: readonly T[], b: readonly T[]): Pr
     steps += words;
     if (steps > STEPS_PER_BREATH) {
       steps = 0;
-      await breathe();
+      await breathe(signal);
     }
   }
   let grown = 0;

@@ -3,8 +3,12 @@ import { meteor } from './meteor.js';
 import { ngramCounts } from './ngrams.js';
 import { tokens13a, tokensOfRouge } from './tokens.js';
 
-/** How alike two texts are, 0..1. Long texts are compared over many turns of the event loop. */
-export type Similarity = (candidate: string, reference: string) => Promise<number>;
+/**
+ * How alike two texts are, 0..1. Long texts are compared over many turns of the event loop.
+ *
+ * @throws the signal's reason when it aborts
+ */
+export type Similarity = (candidate: string, reference: string, signal?: AbortSignal) => Promise<number>;
 
 export const SIMILARITIES = {
   fuzzy_match: fuzzyMatch,
@@ -24,10 +28,10 @@ export type SimilarityName = keyof typeof SIMILARITIES;
 const BLEU_ORDERS = 4;
 
 /** rapidfuzz's `fuzz.ratio` / 100: 1 − (insertions + deletions) / (|a| + |b|), in characters. Empty texts are equal. */
-async function fuzzyMatch(candidate: string, reference: string): Promise<number> {
+async function fuzzyMatch(candidate: string, reference: string, signal?: AbortSignal): Promise<number> {
   const [a, b] = [[...candidate], [...reference]];
   const all = a.length + b.length;
-  return all === 0 ? 1 : (2 * (await commonSubsequence(a, b))) / all;
+  return all === 0 ? 1 : (2 * (await commonSubsequence(a, b, signal))) / all;
 }
 
 /**
@@ -35,9 +39,9 @@ async function fuzzyMatch(candidate: string, reference: string): Promise<number>
  * candidate has such, times exp(1 − |reference| / |candidate|) for candidates that are shorter. The k-th precision of 0
  * counts as half, quarter, … of one match.
  */
-async function bleu(candidate: string, reference: string): Promise<number> {
-  const [a, b] = [await tokens13a(candidate), await tokens13a(reference)];
-  const counts = (await ngramCounts(a, b, BLEU_ORDERS)).filter((one) => one.candidate > 0);
+async function bleu(candidate: string, reference: string, signal?: AbortSignal): Promise<number> {
+  const [a, b] = [await tokens13a(candidate, signal), await tokens13a(reference, signal)];
+  const counts = (await ngramCounts(a, b, BLEU_ORDERS, signal)).filter((one) => one.candidate > 0);
   if (counts.every(({ common }) => common === 0)) return 0;
   let smoothing = 1;
   let logs = 0;
@@ -50,8 +54,13 @@ async function bleu(candidate: string, reference: string): Promise<number> {
 }
 
 /** NLTK's `sentence_gleu` (Wu et al., 2016): the smaller of precision and recall over all 1- to 4-grams together. */
-async function gleu(candidate: string, reference: string): Promise<number> {
-  const counts = await ngramCounts(await tokens13a(candidate), await tokens13a(reference), BLEU_ORDERS);
+async function gleu(candidate: string, reference: string, signal?: AbortSignal): Promise<number> {
+  const counts = await ngramCounts(
+    await tokens13a(candidate, signal),
+    await tokens13a(reference, signal),
+    BLEU_ORDERS,
+    signal,
+  );
   const sum = (pick: 'common' | 'candidate' | 'reference'): number => counts.reduce((all, one) => all + one[pick], 0);
   const most = Math.max(sum('candidate'), sum('reference'));
   return most === 0 ? 0 : sum('common') / most;
@@ -59,16 +68,16 @@ async function gleu(candidate: string, reference: string): Promise<number> {
 
 /** rouge-score's `rougeN` (Lin, 2004): F1 of the n-grams. */
 function rougeN(n: number): Similarity {
-  return async (candidate, reference) => {
-    const counts = (await ngramCounts(tokensOfRouge(candidate), tokensOfRouge(reference), n))[n - 1]!;
+  return async (candidate, reference, signal) => {
+    const counts = (await ngramCounts(tokensOfRouge(candidate), tokensOfRouge(reference), n, signal))[n - 1]!;
     return f1(counts.common, counts.candidate, counts.reference);
   };
 }
 
 /** rouge-score's `rougeL`: F1 of the longest common subsequence of words. */
-async function rougeL(candidate: string, reference: string): Promise<number> {
+async function rougeL(candidate: string, reference: string, signal?: AbortSignal): Promise<number> {
   const [a, b] = [tokensOfRouge(candidate), tokensOfRouge(reference)];
-  return f1(await commonSubsequence(a, b), a.length, b.length);
+  return f1(await commonSubsequence(a, b, signal), a.length, b.length);
 }
 
 /** Harmonic mean of common / candidate and common / reference. */

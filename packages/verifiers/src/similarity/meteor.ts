@@ -21,14 +21,14 @@ interface Word {
  *
  * F = P·R / (α·P + (1−α)·R);  score = F · (1 − γ·(chunks / matches)^β), chunks being runs of words that match in order.
  */
-export async function meteor(candidate: string, reference: string): Promise<number> {
+export async function meteor(candidate: string, reference: string, signal?: AbortSignal): Promise<number> {
   const words = async (text: string): Promise<Word[]> =>
-    (await tokens13a(text)).map((token, place) => ({ place, form: token.toLowerCase() }));
+    (await tokens13a(text, signal)).map((token, place) => ({ place, form: token.toLowerCase() }));
   const [a, b] = [await words(candidate), await words(reference)];
   const matches: [number, number][] = [];
-  const [restA, restB] = await matched(a, b, matches);
-  const [otherA, otherB] = await matched(await stemmed(restA), await stemmed(restB), matches);
-  await matchSynonyms(otherA, otherB, matches);
+  const [restA, restB] = await matched(a, b, matches, signal);
+  const [otherA, otherB] = await matched(await stemmed(restA, signal), await stemmed(restB, signal), matches, signal);
+  await matchSynonyms(otherA, otherB, matches, signal);
   if (matches.length === 0) return 0;
 
   matches.sort(([i], [j]) => i - j);
@@ -43,7 +43,12 @@ export async function meteor(candidate: string, reference: string): Promise<numb
 }
 
 /** From the last word to the first, each with the last equal one that is free. @returns the words without a match */
-async function matched(a: readonly Word[], b: readonly Word[], matches: [number, number][]): Promise<[Word[], Word[]]> {
+async function matched(
+  a: readonly Word[],
+  b: readonly Word[],
+  matches: [number, number][],
+  signal?: AbortSignal,
+): Promise<[Word[], Word[]]> {
   const free = placesOf(b);
   const rest: Word[] = [];
   for (let k = a.length - 1; k >= 0; k--) {
@@ -51,14 +56,19 @@ async function matched(a: readonly Word[], b: readonly Word[], matches: [number,
     const place = free.get(word.form)?.pop();
     if (place === undefined) rest.push(word);
     else matches.push([word.place, place]);
-    if (k % WORDS_PER_BREATH === 0) await breathe();
+    if (k % WORDS_PER_BREATH === 0) await breathe(signal);
   }
   const left = new Set([...free.values()].flat());
   return [rest.reverse(), b.filter(({ place }) => left.has(place))];
 }
 
 /** Likewise, each with the last one that is free and equal to it or one of its synonyms. */
-async function matchSynonyms(a: readonly Word[], b: readonly Word[], matches: [number, number][]): Promise<void> {
+async function matchSynonyms(
+  a: readonly Word[],
+  b: readonly Word[],
+  matches: [number, number][],
+  signal?: AbortSignal,
+): Promise<void> {
   if (a.length === 0 || b.length === 0) return;
   const lexicon = await Lexicon.load();
   const free = placesOf(b);
@@ -71,7 +81,7 @@ async function matchSynonyms(a: readonly Word[], b: readonly Word[], matches: [n
     }
     const found = last.pop();
     if (found !== undefined) matches.push([place, found]);
-    if (k % WORDS_PER_BREATH === 0) await breathe();
+    if (k % WORDS_PER_BREATH === 0) await breathe(signal);
   }
 }
 
@@ -86,10 +96,10 @@ function placesOf(words: readonly Word[]): Map<string, number[]> {
   return places;
 }
 
-async function stemmed(words: readonly Word[]): Promise<Word[]> {
+async function stemmed(words: readonly Word[], signal?: AbortSignal): Promise<Word[]> {
   const stems: Word[] = [];
   for (const { place, form } of words) {
-    if (stems.push({ place, form: porterStem(form) }) % WORDS_PER_BREATH === 0) await breathe();
+    if (stems.push({ place, form: porterStem(form) }) % WORDS_PER_BREATH === 0) await breathe(signal);
   }
   return stems;
 }

@@ -15,24 +15,29 @@ export async function ngramCounts(
   candidate: readonly string[],
   reference: readonly string[],
   longest: number,
+  signal?: AbortSignal,
 ): Promise<NgramCounts[]> {
   const vocabulary = new Map<string, number>();
-  const [a, b] = [await numbered(candidate, vocabulary), await numbered(reference, vocabulary)];
+  const [a, b] = [await numbered(candidate, vocabulary, signal), await numbered(reference, vocabulary, signal)];
   const counts: NgramCounts[] = [];
   // An n-gram is the (n−1)-gram at its place and the token after: both are numbers, and so is the pair.
   let [gramsA, gramsB] = [a, b];
   for (let n = 1; n <= longest; n++) {
     if (n > 1) {
       const pairs = new Map<number, number>();
-      gramsA = await extended(gramsA, a, n, vocabulary.size, pairs);
-      gramsB = await extended(gramsB, b, n, vocabulary.size, pairs);
+      gramsA = await extended(gramsA, a, n, vocabulary.size, pairs, signal);
+      gramsB = await extended(gramsB, b, n, vocabulary.size, pairs, signal);
     }
-    counts.push({ common: await common(gramsA, gramsB), candidate: gramsA.length, reference: gramsB.length });
+    counts.push({ common: await common(gramsA, gramsB, signal), candidate: gramsA.length, reference: gramsB.length });
   }
   return counts;
 }
 
-async function numbered(tokens: readonly string[], vocabulary: Map<string, number>): Promise<number[]> {
+async function numbered(
+  tokens: readonly string[],
+  vocabulary: Map<string, number>,
+  signal?: AbortSignal,
+): Promise<number[]> {
   const numbers: number[] = [];
   for (const token of tokens) {
     let number = vocabulary.get(token);
@@ -40,7 +45,7 @@ async function numbered(tokens: readonly string[], vocabulary: Map<string, numbe
       number = vocabulary.size;
       vocabulary.set(token, number);
     }
-    if (numbers.push(number) % TOKENS_PER_BREATH === 0) await breathe();
+    if (numbers.push(number) % TOKENS_PER_BREATH === 0) await breathe(signal);
   }
   return numbers;
 }
@@ -51,6 +56,7 @@ async function extended(
   n: number,
   vocabularySize: number,
   pairs: Map<number, number>,
+  signal?: AbortSignal,
 ): Promise<number[]> {
   const grams: number[] = [];
   for (let i = 0; i + n <= tokens.length; i++) {
@@ -60,16 +66,16 @@ async function extended(
       number = pairs.size;
       pairs.set(pair, number);
     }
-    if (grams.push(number) % TOKENS_PER_BREATH === 0) await breathe();
+    if (grams.push(number) % TOKENS_PER_BREATH === 0) await breathe(signal);
   }
   return grams;
 }
 
-async function common(a: readonly number[], b: readonly number[]): Promise<number> {
+async function common(a: readonly number[], b: readonly number[], signal?: AbortSignal): Promise<number> {
   const left = new Map<number, number>();
   for (const [i, gram] of a.entries()) {
     left.set(gram, (left.get(gram) ?? 0) + 1);
-    if (i % TOKENS_PER_BREATH === 0) await breathe();
+    if (i % TOKENS_PER_BREATH === 0) await breathe(signal);
   }
   let count = 0;
   for (const [i, gram] of b.entries()) {
@@ -78,7 +84,7 @@ async function common(a: readonly number[], b: readonly number[]): Promise<numbe
       left.set(gram, times - 1);
       count++;
     }
-    if (i % TOKENS_PER_BREATH === 0) await breathe();
+    if (i % TOKENS_PER_BREATH === 0) await breathe(signal);
   }
   return count;
 }

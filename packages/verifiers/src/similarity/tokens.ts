@@ -22,7 +22,7 @@ const ESCAPES: readonly (readonly [string, string])[] = [
 const WORDS_PER_BREATH = 500;
 
 /** Tokens of mteval-v13a, the tokenizer of BLEU in the WMT evaluations: words, with punctuation and symbols on their own. */
-export async function tokens13a(text: string): Promise<string[]> {
+export async function tokens13a(text: string, signal?: AbortSignal): Promise<string[]> {
   let line = text.replaceAll('<skipped>', '').replaceAll('-\n', '').replaceAll('\n', ' ');
   for (const [written, character] of ESCAPES) line = line.replaceAll(written, character);
   const tokens: string[] = [];
@@ -35,7 +35,7 @@ export async function tokens13a(text: string): Promise<string[]> {
       known.set(word, parts);
     }
     tokens.push(...parts);
-    if (i % WORDS_PER_BREATH === 0) await breathe();
+    if (i % WORDS_PER_BREATH === 0) await breathe(signal);
   }
   return tokens;
 }

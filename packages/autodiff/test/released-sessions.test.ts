@@ -29,3 +29,21 @@ describe.each<[ExecutionProvider, boolean]>([
     await engine.close();
   });
 });
+
+describe('engines that are closed at the same time', () => {
+  // Threads that let go of a device at the same time free memory twice.
+  it.skipIf(!webGpu.available)('end one after the other, those that wait too', async () => {
+    const engines = (['cpu', 'webgpu', 'cpu', 'webgpu', 'webgpu'] as const).map((provider) => new Engine({ provider }));
+    const shape = [128, 200];
+    const x = input('x', 'float32', shape);
+    for (const engine of engines) {
+      const session = await engine.compile(compileGraph({ y: mul(x, 2) }, engine.profile), ['y']);
+      await session.run({ x: float32(new Float32Array(128 * 200), shape) }, { y: { variable: 'y' } });
+    }
+    const ended: number[] = [];
+    await Promise.all(engines.map((engine, i) => engine.close().then(() => ended.push(i))));
+    expect(ended).toEqual([0, 1, 2, 3, 4]);
+    await engines[0]!.close();
+    await expect(engines[1]!.get(['y'])).rejects.toThrow('the engine is closed');
+  });
+});

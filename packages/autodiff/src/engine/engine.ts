@@ -57,8 +57,12 @@ export class Engine {
   private readonly deviceId: number;
   private readonly worker: Worker;
   private readonly waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+  private readonly exited: Promise<void>;
   private nextId = 1;
   private dead: Error | null = null;
+  private closed: Promise<void> | null = null;
+  /** when all engines that were to be closed so far are */
+  private static closing: Promise<void> = Promise.resolve();
 
   constructor(options: EngineOptions = {}) {
     this.provider = options.provider ?? 'cpu';
@@ -73,7 +77,12 @@ export class Engine {
       else call?.reject(new EngineError(reply.error.message, { cause: reply.error.stack }));
     });
     this.worker.on('error', (error) => this.fail(new EngineError(`the engine thread failed: ${error}`)));
-    this.worker.on('exit', () => this.fail(new EngineError('the engine is closed')));
+    this.exited = new Promise((resolve) => {
+      this.worker.once('exit', () => {
+        this.fail(new EngineError('the engine is closed'));
+        resolve();
+      });
+    });
   }
 
   /**
@@ -184,18 +193,19 @@ export class Engine {
 
   /**
    * Ends the thread; pending calls fail. It waits for the run under way: onnxruntime aborts the process when its thread is
-   * taken from under it.
+   * taken from under it. And engines end one after the other: it frees memory twice when two threads let go of a device at
+   * the same time.
    */
   async close(): Promise<void> {
-    if (this.dead === null) {
-      const exited = new Promise((resolve) => this.worker.once('exit', resolve));
-      const shutDown = this.call({ kind: 'shut down' });
-      const last = this.nextId - 1;
-      this.fail(new EngineError('the engine is closed'), last);
-      await shutDown.catch(() => {});
-      await exited;
+    this.fail(new EngineError('the engine is closed'));
+    if (this.closed === null) {
+      this.closed = Engine.closing.then(async () => {
+        this.worker.postMessage({ id: 0, request: { kind: 'shut down' } satisfies Request });
+        await this.exited;
+      });
+      Engine.closing = this.closed;
     }
-    await this.worker.terminate();
+    await this.closed;
   }
 
   private call(request: Request, moved: readonly ArrayBuffer[] = []): Promise<unknown> {
@@ -207,14 +217,10 @@ export class Engine {
     });
   }
 
-  /** @param except id of a call that is still to be answered */
-  private fail(error: Error, except?: number): void {
+  private fail(error: Error): void {
     this.dead ??= error;
-    for (const [id, { reject }] of this.waiting) {
-      if (id === except) continue;
-      reject(this.dead);
-      this.waiting.delete(id);
-    }
+    for (const { reject } of this.waiting.values()) reject(this.dead);
+    this.waiting.clear();
   }
 }
 

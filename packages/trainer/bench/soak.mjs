@@ -72,4 +72,6 @@ await trainer.close();
 
 const tenth = Math.ceil(readings.length / 10);
 const [warm, last] = [median(readings.slice(0, tenth)), median(readings.slice(-tenth))];
-console.log(JSON.stringify({ steps, trained_tokens: trainedTokens, warm_bytes: warm, last_bytes: last, growth: last / warm - 1 }));
+console.log(
+  JSON.stringify({ steps, trained_tokens: trainedTokens, warm_bytes: warm, last_bytes: last, growth: last / warm - 1 }),
+);

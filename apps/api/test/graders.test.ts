@@ -149,6 +149,7 @@ describe('graders that ask a model', () => {
   const judging = { type: 'score_model' as const, name: 'judge', model: 'gpt-4.1', input };
   let server: Server;
   let judged: TestApi;
+  let givenUp = 0;
   beforeAll(async () => {
     server = createServer((request, response) => {
       let text = '';
@@ -157,6 +158,10 @@ describe('graders that ask a model', () => {
       });
       request.on('end', () => {
         const { messages } = JSON.parse(text) as { messages: { content: string }[] };
+        if (messages.some(({ content }) => content.includes('silent'))) {
+          request.socket.once('close', () => givenUp++);
+          return;
+        }
         const broken = messages.some(({ content }) => content.includes('broken'));
         response.writeHead(broken ? 401 : 200);
         const message = { role: 'assistant', content: '{"steps": [], "result": 0.75}' };
@@ -192,6 +197,15 @@ describe('graders that ask a model', () => {
       model_grader_server_error: true,
       model_grader_server_error_details: 'no such key',
     });
+  });
+
+  it('are given up with the request that asks for them', async () => {
+    const abort = new AbortController();
+    const body = { grader: judging, model_sample: 'silent' };
+    const call = judged.client.fineTuning.alpha.graders.run(body, { signal: abort.signal });
+    setTimeout(() => abort.abort(), 200);
+    await expect(call).rejects.toThrow('aborted');
+    await expect.poll(() => givenUp, { timeout: 10_000 }).toBe(1);
   });
 
   it('are validated with their defaults', async () => {

@@ -14,17 +14,20 @@ import { parseRequest } from '../validation.js';
 
 /** Tries a grader on one answer, or only checks its definition. */
 export async function graderRoutes(app: FastifyInstance, { graderServices }: ApiDependencies): Promise<void> {
-  app.post('/fine_tuning/alpha/graders/run', async (request): Promise<RunGraderResponse> => {
+  app.post('/fine_tuning/alpha/graders/run', async (request, reply): Promise<RunGraderResponse> => {
     const body = parseRequest(RunGraderRequest, request.body);
     const grader = await graderOf(body.grader, graderServices);
     const outcome = outcomeOf(body.outcome, grader);
     const { messages: _messages, tools: _tools, ...item } = body.item ?? {};
+    // Who does not wait for the answer any more needs no grade.
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
     const start = performance.now();
     const problems = [...grader.checkItem(item), ...outcome.checkItem(item)];
     const [result] =
       problems.length > 0
         ? [lacking(problems)]
-        : await gradeAll([{ sample: sampleOf(body.model_sample), item }], { grader, outcome });
+        : await gradeAll([{ sample: sampleOf(body.model_sample), item }], { grader, outcome, signal: gone.signal });
     return toResponse(grader, result!, (performance.now() - start) / 1000);
   });
 

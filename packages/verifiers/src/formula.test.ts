@@ -75,6 +75,25 @@ describe('a formula', () => {
     expect(value(`1${'+1'.repeat(2047)}`)).toBe(2048);
   });
 
+  it('is read or refused at a place in it, whatever is written', () => {
+    const piece = fc.constantFrom(...'+-*/^(),. 0189eE', 'a', 'a b', 'min', 'log(', '**', 'x', '\n', '😀', '__proto__');
+    const source = fc.oneof(
+      fc.array(piece, { maxLength: 30 }).map((pieces) => pieces.join('')),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(source, (text) => {
+        try {
+          expect(typeof parseFormula(text, ['a', 'a b']).evaluate({ a: 2, 'a b': -1 })).toBe('number');
+        } catch (error) {
+          expect(error).toBeInstanceOf(FormulaError);
+          expect((error as FormulaError).position).toBeLessThanOrEqual(text.length);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it('computes what its tree says, whatever the tree', () => {
     interface Tree {
       readonly text: string;

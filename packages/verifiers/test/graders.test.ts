@@ -1,4 +1,5 @@
 import { compileGrader, GraderConfigError, GraderRuntimeError } from '@polymode/verifiers';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 function check(fields: Record<string, unknown> = {}) {
@@ -42,6 +43,49 @@ describe('string_check', () => {
 });
 
 describe('templates', () => {
+  it('are filled or refused, whatever is written', async () => {
+    const piece = fc.constantFrom(
+      '{{',
+      '}}',
+      '{',
+      '}',
+      ' ',
+      '.',
+      '[',
+      ']',
+      '0',
+      'item',
+      'sample',
+      '.output_json',
+      '.a',
+      'é',
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(piece, { maxLength: 16 }), fc.json(), async (pieces, output_text) => {
+        let grader: ReturnType<typeof check>;
+        try {
+          grader = check({ input: pieces.join(''), reference: 'x' });
+        } catch (error) {
+          expect(error).toBeInstanceOf(GraderConfigError);
+          expect(error).toMatchObject({ param: 'grader.input' });
+          return;
+        }
+        const item = { a: 1 };
+        const lacking = grader.checkItem(item).length > 0;
+        try {
+          // An answer that lacks a value may be found before the row is found to.
+          const { reward, unreadable } = await grader.grade({ output_text }, item);
+          expect(reward).toBe(0);
+          expect(lacking && unreadable === undefined).toBe(false);
+        } catch (error) {
+          expect(error).toBeInstanceOf(GraderRuntimeError);
+          expect(lacking).toBe(true);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
   const item = {
     list: [{ x: 'deep' }, 2],
     flag: true,

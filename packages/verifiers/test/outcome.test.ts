@@ -67,6 +67,25 @@ describe('outcomes', () => {
     expect(of({ type: 'regex', pattern: '(?i)=(?P<last>[^=]*)$', group: 'last' }, 'x = y =\n z ')).toBe('z');
   });
 
+  it('regex: a pattern is searched for or refused, whatever is written', () => {
+    const piece = fc.constantFrom(...'()[]{}|*+?.^$\\,:<>=!0123abPpdwsuxk', '(?', '\\p{L}', '{2,}', '😀');
+    const pattern = fc.oneof(
+      fc.array(piece, { minLength: 1, maxLength: 12 }).map((p) => p.join('')),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(pattern, fc.string(), (source, text) => {
+        try {
+          expect(typeof of({ type: 'regex', pattern: source }, text)).toBe('string');
+        } catch (error) {
+          expect(error).toBeInstanceOf(GraderConfigError);
+          expect(error).toMatchObject({ param: 'outcome.pattern' });
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it('regex: no pattern takes long', () => {
     const started = process.cpuUsage();
     expect(of({ type: 'regex', pattern: '^(a+)+$' }, `${'a'.repeat(5000)}b`)).toBe('unparseable');

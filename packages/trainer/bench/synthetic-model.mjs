@@ -29,9 +29,11 @@ const DEVIATION = 0.02;
 /**
  * A Hugging Face folder of SmolLM2-135M's shape with random weights and a tokenizer of single bytes. Nearly uniform
  * distributions follow, so that its stop token hardly ever comes. Equal options give equal bytes.
+ *
+ * @param shape fields of config.json that are to be otherwise
  */
-export async function makeSyntheticModel(dir, layers = 30) {
-  const json = { ...CONFIG, num_hidden_layers: layers };
+export async function makeSyntheticModel(dir, layers = 30, shape = {}) {
+  const json = { ...CONFIG, ...shape, num_hidden_layers: layers };
   const weights = {};
   let seed = 1;
   for (const [name, shape] of Object.entries(parameterShapes(parseModelConfig(json)))) {

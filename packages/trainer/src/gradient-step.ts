@@ -18,7 +18,7 @@ import {
   type TokenStatistics,
   vocabularyChunks,
 } from '@polymode/policy';
-import { trainingBytes } from './memory.js';
+import { PassBytes } from './memory.js';
 import type { TokenLoss, TrainingSequence } from './token-loss.js';
 import { ACCUMULATED, GRADIENT, type TrainingShape, trainingGraph } from './training-graph.js';
 
@@ -40,26 +40,31 @@ export interface GradientStepOptions {
   readonly optimizer?: AdamWOptions;
   /** Bytes that one forward and backward pass may need; a larger step is summed from several. @defaultValue 2 GiB */
   readonly passBytes?: number;
+  /**
+   * Bytes that compiled passes may need together, as each keeps what it used; the one that was not used for longest goes
+   * first. @defaultValue 6 GiB
+   */
+  readonly sessionBytes?: number;
 }
 
-const DEFAULT_PASS_BYTES = 2 * 2 ** 30;
-
-/** Compiled passes that are kept; the one that was not used for longest goes first. */
-const SESSIONS_KEPT = 12;
+const GIB = 2 ** 30;
 
 /** The gradient of a loss and the AdamW step that follows, on a policy's weights inside its engine. */
 export class GradientStep {
-  private readonly sessions = new Map<string, Promise<Session>>();
+  private readonly sessions = new Map<string, { readonly session: Promise<Session>; readonly bytes: number }>();
+  private readonly passSizes = new Map<string, PassBytes>();
   private readonly optimizer: AdamW;
   private readonly names: readonly string[];
-  private readonly passBytes: number;
+  private passBytes: number;
+  private sessionBytes: number;
 
   constructor(
     private readonly policy: Policy,
     options: GradientStepOptions = {},
   ) {
     this.names = Object.keys(policy.trainable);
-    this.passBytes = options.passBytes ?? DEFAULT_PASS_BYTES;
+    this.passBytes = options.passBytes ?? 2 * GIB;
+    this.sessionBytes = options.sessionBytes ?? 6 * GIB;
     this.optimizer = new AdamW(
       policy.engine,
       Object.entries(policy.trainable).map(([name, shape]) => ({
@@ -72,6 +77,12 @@ export class GradientStep {
       })),
       options.optimizer,
     );
+  }
+
+  /** Sets what passes may need, as the options of the constructor do. */
+  setMemory({ passBytes, sessionBytes }: { readonly passBytes: number; readonly sessionBytes: number }): void {
+    this.passBytes = passBytes;
+    this.sessionBytes = sessionBytes;
   }
 
   /** Makes room for gradients and moments. The moments are zero, as before the first update. */
@@ -104,8 +115,8 @@ export class GradientStep {
     const scalars: Record<string, Value> = { temperature: float32([temperature], []) };
     for (const [name, value] of Object.entries(perStep)) scalars[name] = float32([value], []);
 
-    const fits = (shape: GroupShape, groups: number): boolean =>
-      trainingBytes(this.policy, shape, groups) <= this.passBytes;
+    const sizes = this.sizesOf(loss);
+    const fits = (shape: GroupShape, groups: number): boolean => sizes.of(shape, groups) <= this.passBytes;
     for (const [i, pass] of microBatches(sequences, fits).entries()) {
       const out = await this.runPass(loss, pass, scalars, i > 0);
       result.loss += Number(out.loss!.data[0]);
@@ -125,7 +136,8 @@ export class GradientStep {
   ): Promise<Record<string, Value>> {
     const packed = packGroups(groups, this.policy.paddingToken, shape);
     const chunks = vocabularyChunks(packed.count, this.policy.config.vocabSize);
-    const session = await this.session(loss, { ...shape, ...chunks, accumulate });
+    const bytes = this.sizesOf(loss).of(shape, groups.length);
+    const session = await this.session(loss, { ...shape, ...chunks, accumulate }, bytes);
     const accumulated = accumulate
       ? this.names.map((n): [string, Feed] => [ACCUMULATED + n, { variable: GRADIENT + n }])
       : [];
@@ -145,24 +157,38 @@ export class GradientStep {
     );
   }
 
-  private async session(loss: TokenLoss, shape: TrainingShape): Promise<Session> {
+  private sizesOf(loss: TokenLoss): PassBytes {
+    const sizes = this.passSizes.get(loss.name) ?? new PassBytes(this.policy, loss);
+    this.passSizes.set(loss.name, sizes);
+    return sizes;
+  }
+
+  private async session(loss: TokenLoss, shape: TrainingShape, bytes: number): Promise<Session> {
     const { promptLength, completionLength, groupSize, chunks, accumulate } = shape;
     const key = [loss.name, promptLength, completionLength, groupSize, chunks, accumulate].join();
     const known = this.sessions.get(key);
     this.sessions.delete(key); // and set again: the last one in the map is the one used last
+    const all = Math.max(bytes, known?.bytes ?? 0);
+    await this.makeRoom(this.sessionBytes - all);
     const session =
-      known ??
+      known?.session ??
       this.policy.engine.compile(
         compileGraph(trainingGraph(this.policy, loss, shape), this.policy.engine.profile),
         this.names.map((n) => GRADIENT + n),
       );
-    this.sessions.set(key, session);
-    if (this.sessions.size > SESSIONS_KEPT) {
-      const [oldest, stale] = this.sessions.entries().next().value!;
-      this.sessions.delete(oldest);
-      await (await stale).release();
-    }
+    this.sessions.set(key, { session, bytes: all });
     return session;
+  }
+
+  /** Releases passes until the others need no more than so many bytes. */
+  private async makeRoom(bytes: number): Promise<void> {
+    let held = [...this.sessions.values()].reduce((sum, s) => sum + s.bytes, 0);
+    for (const [key, stale] of this.sessions) {
+      if (held <= bytes) return;
+      this.sessions.delete(key);
+      held -= stale.bytes;
+      await (await stale.session).release();
+    }
   }
 }
 

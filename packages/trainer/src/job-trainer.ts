@@ -9,6 +9,7 @@ import {
 } from '@polymode/policy';
 import { rowsOfStep } from './data-order.js';
 import { Learner, type LearnerReport } from './learner.js';
+import { type MemoryDemand, type MemoryPlan, machineBytes, planMemory } from './memory-plan.js';
 import { type JobIdentity, readSnapshot, snapshotFiles } from './snapshot.js';
 import type {
   CheckpointExport,
@@ -77,9 +78,25 @@ export abstract class JobTrainer<Row, H extends LearnerHyperparameters> implemen
     return { seed, hyperparameters, trainRows: trainRows.length };
   }
 
+  /** What the method asks of memory at its fullest. */
+  protected abstract memoryDemand(): Omit<MemoryDemand, 'policy' | 'secondModel'>;
+
+  /** How much memory the job takes, and what for. @throws TrainerInputError when it does not fit */
+  planMemory(): MemoryPlan {
+    const { policy, reference, engine } = this.learner;
+    const secondModel = reference !== null && reference.prefix !== policy.prefix;
+    return planMemory(
+      { ...this.memoryDemand(), policy, secondModel },
+      this.options.hyperparameters.memory_budget_mb,
+      engine.provider === 'cpu' ? machineBytes() : null,
+      `method.${this.method}.hyperparameters`,
+    );
+  }
+
   /** @param weights of the base model; they move into the engine */
   async restore(weights: Weights): Promise<void> {
     const { resumeFrom } = this.options;
+    this.learner.gradientStep.setMemory(this.planMemory());
     await this.learner.restore(weights, resumeFrom === undefined ? null : readSnapshot(resumeFrom, this.identity));
   }
 

@@ -3,6 +3,7 @@ import { encodePreference } from './conversations.js';
 import { TrainerInputError } from './errors.js';
 import { type JobParts, JobTrainer } from './job-trainer.js';
 import { likelihoodLoss } from './likelihood-loss.js';
+import type { MemoryDemand } from './memory-plan.js';
 import { average } from './metrics.js';
 import type {
   PreferenceHyperparameters,
@@ -51,6 +52,18 @@ export class PreferenceTrainer extends JobTrainer<PreferenceRow, PreferenceHyper
   protected sampleTokens(): readonly number[] {
     const [{ prompt, completion }] = this.train[0]!;
     return [...prompt, ...completion];
+  }
+
+  protected memoryDemand(): Omit<MemoryDemand, 'policy' | 'secondModel'> {
+    const sequences = this.train.flat();
+    return {
+      loss: likelihoodLoss,
+      sampling: null,
+      promptTokens: Math.max(...sequences.map((s) => s.prompt.length)),
+      completionTokens: Math.max(...sequences.map((s) => s.completion.length)),
+      groupSize: 2,
+      groups: this.options.hyperparameters.batch_size,
+    };
   }
 
   async runStep(): Promise<StepReport> {

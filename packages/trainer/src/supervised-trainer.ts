@@ -3,6 +3,7 @@ import { encodeSupervised, type LearnedSequence } from './conversations.js';
 import { TrainerInputError } from './errors.js';
 import { type JobParts, JobTrainer } from './job-trainer.js';
 import { likelihoodLoss } from './likelihood-loss.js';
+import type { MemoryDemand } from './memory-plan.js';
 import type { TrainingSequence } from './token-loss.js';
 import type {
   LearnerHyperparameters,
@@ -44,6 +45,18 @@ export class SupervisedTrainer extends JobTrainer<SupervisedRow, LearnerHyperpar
   protected sampleTokens(): readonly number[] {
     const [{ prompt, completion }] = this.train[0] as [LearnedSequence];
     return [...prompt, ...completion];
+  }
+
+  protected memoryDemand(): Omit<MemoryDemand, 'policy' | 'secondModel'> {
+    const sequences = this.train.flat();
+    return {
+      loss: likelihoodLoss,
+      sampling: null,
+      promptTokens: Math.max(...sequences.map((s) => s.prompt.length)),
+      completionTokens: Math.max(...sequences.map((s) => s.completion.length)),
+      groupSize: 1,
+      groups: this.options.hyperparameters.batch_size,
+    };
   }
 
   async runStep(): Promise<StepReport> {

@@ -1,6 +1,7 @@
 import type { ExecutionProvider } from '@polymode/autodiff';
 import type { ChatMessage, ExportFormat, ExportReport } from '@polymode/policy';
 import type { Grader, Outcome } from '@polymode/verifiers';
+import type { MemoryPlan } from './memory-plan.js';
 import type { Schedule } from './schedule.js';
 
 /** One line of a training file. Reinforcement: the conversation, and whatever else graders read as `item`. */
@@ -194,6 +195,8 @@ export interface Trainer {
   readonly trainedTokens: number;
   /** what the job's owner should know before it begins, a sentence each */
   readonly warnings: readonly string[];
+  /** How much memory the job takes at its fullest, and what for. */
+  planMemory(): MemoryPlan;
   /** One optimizer step, and validation when it is due. @throws GradersFailedError, EngineError */
   runStep(): Promise<StepReport>;
   /** What the job can be resumed from at the current step: files `state/…`, sorted by path. */

@@ -144,13 +144,6 @@ describe('supervised fine-tuning against PyTorch', () => {
     expect(reports[2]!.validation!.metrics.mean_token_accuracy).toBeCloseTo(validation.accuracy, 9);
     await expectWeights(trainer, 'supervised');
   });
-
-  it('sums the same gradient in passes of one sequence', async () => {
-    const { weights, ...own } = await parts();
-    const trainer = new SupervisedTrainer(supervisedJob({ memory_budget_mb: 1 }), own);
-    await run(trainer, weights);
-    await expectWeights(trainer, 'supervised');
-  });
 });
 
 describe('preference fine-tuning against PyTorch', () => {

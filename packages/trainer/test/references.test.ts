@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Engine, type Profile } from '@polymode/autodiff';
 import { Policy, readModelFolder, readSafetensors, type Weights } from '@polymode/policy';
 import { afterAll, describe, expect, it } from 'vitest';
-import { GradientStep } from '../dist/gradient-step.js';
+import { GradientStep, type GradientStepOptions } from '../dist/gradient-step.js';
 import { surrogateUpdate } from '../dist/surrogate-update.js';
 
 /** Values that PyTorch computed in float64; packages/policy/test/fixtures/README.md describes them. */
@@ -76,8 +76,9 @@ function difference(a: ArrayLike<number>, b: ArrayLike<number>): number[] {
 async function train(
   policy: Policy,
   values: Reference,
+  memory: GradientStepOptions = {},
 ): Promise<{ losses: number[]; norms: number[]; applied: boolean[]; weights: Weights }> {
-  const step = new GradientStep(policy);
+  const step = new GradientStep(policy, memory);
   await step.allocate();
   const sequences = values.sequences.map((s) => ({
     prompt: s.prompt,
@@ -123,10 +124,13 @@ describe.each(['updates-tied', 'updates-untied'])('%s against PyTorch', (model) 
       expect(error).toBeLessThan(LOG_PROBABILITY_TOLERANCE);
     });
 
-    it('makes its three updates', async () => {
+    it.each([
+      ['all at once', {}],
+      ['in passes of one sequence', { passBytes: 0, sessionBytes: 0 }],
+    ])('makes its three updates %s', async (_, memory) => {
       const fixture = await load(model);
       const { values, tensors } = fixture;
-      const { losses, norms, weights } = await train(await policyOf(fixture, profile, threads), values);
+      const { losses, norms, weights } = await train(await policyOf(fixture, profile, threads), values, memory);
       for (const [u, expected] of values.losses.entries()) {
         expect(Math.abs(losses[u]! - expected), `loss ${u + 1}`).toBeLessThan(LOSS_TOLERANCE);
         expect(Math.abs(norms[u]! / values.gradient_norms[u]! - 1), `norm ${u + 1}`).toBeLessThan(NORM_TOLERANCE);

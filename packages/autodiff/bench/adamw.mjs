@@ -4,7 +4,8 @@
  *
  *     node packages/autodiff/bench/adamw.mjs [--rounds 9] [--threads 2] [--python path/to/python]
  *
- * The last line is JSON: { ours_ms, peer_ms, ratio }, medians; ratio is peer_ms / ours_ms, without the peer's clipping.
+ * The last line is JSON: { ours_ms, peer_ms, ratio, memory_gb_per_s, fraction_of_memory }. Times are medians; ratio is
+ * peer_ms / ours_ms, without the peer's clipping; the fraction is of what one thread reaches that copies memory.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -68,8 +69,12 @@ const round = (x) => Math.round(x * 100) / 100;
 const count = shapes.reduce((n, s) => n + size(s), 0);
 const oursMs = median(ours);
 // The norm reads one vector; the update reads four and writes three.
+const [oursRate, copyRate] = [(count * 32) / oursMs / 1e6, copyingRate()];
 console.log(`${(count / 1e6).toFixed(1)} million values, ${threads} threads, median of ${rounds}`);
-console.log(`ours:  ${oursMs.toFixed(0)} ms with clipping, ${((count * 32) / oursMs / 1e6).toFixed(1)} GB/s`);
+console.log(
+  `ours:  ${oursMs.toFixed(0)} ms with clipping, ${oursRate.toFixed(1)} GB/s, ` +
+    `${((100 * oursRate) / copyRate).toFixed(0)} % of a copy's ${copyRate.toFixed(1)} GB/s`,
+);
 if (peer !== null) {
   console.log(`torch: ${median(theirs).toFixed(0)} ms, and ${median(clips).toFixed(0)} ms to clip (${peer.version})`);
 }
@@ -79,8 +84,21 @@ console.log(
     ours_ms: round(oursMs),
     peer_ms: peerMs === null ? null : round(peerMs),
     ratio: peerMs === null ? null : round(peerMs / oursMs),
+    memory_gb_per_s: round(copyRate),
+    fraction_of_memory: round(oursRate / copyRate),
   }),
 );
+
+/** GB/s of one thread that copies memory: every byte is read once and written once. */
+function copyingRate() {
+  const [from, to] = [new Float32Array(2 ** 26).fill(1), new Float32Array(2 ** 26)];
+  const times = Array.from({ length: 7 }, () => {
+    const begin = performance.now();
+    to.set(from);
+    return performance.now() - begin;
+  });
+  return (2 * from.byteLength) / Math.min(...times) / 1e6;
+}
 
 async function startPeer() {
   if (spawnSync(options.python, ['-c', 'import torch']).status !== 0) {

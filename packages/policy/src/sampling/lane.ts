@@ -1,16 +1,12 @@
 import { type Feed, type Fetch, float32, int32, STREAMED_ROWS, type Value } from '@polymode/autodiff';
-import { positionRows, roundedLength } from '../batch.js';
+import { positionRows } from '../batch.js';
 import type { Policy } from '../policy.js';
 import { rotaryValues } from '../transformer/rotary.js';
 import { drawFeeds, featureKey, featuresOf, uniformFeed } from './draw-feeds.js';
 import { cacheNames, firstTokenGraph, prefillGraph, rearrangeGraph, segmentGraph } from './graphs.js';
+import { COLUMNS, multiple, PREFILL_TOKENS, readLength } from './lengths.js';
 import type { Row, SaidToken } from './row.js';
 import type { SessionCache } from './sessions.js';
-
-/** Cache columns come in multiples of this: sums over them are then blocked alike whatever their number. */
-const COLUMNS = 64;
-/** Tokens, padding included, that one run reads of prompts at most, unless one prompt alone is longer. */
-const PREFILL_TOKENS = 2048;
 
 /** A prompt, and the rows that continue it. In a lane its cache is one row of the lane's prompt caches. */
 export interface LanePrompt {
@@ -67,7 +63,7 @@ export class Lane {
     await this.begin();
     const byLength = new Map<number, LanePrompt[]>();
     for (const prompt of added) {
-      const length = roundedLength(prompt.tokens.length);
+      const length = readLength(prompt.tokens.length);
       byLength.set(length, [...(byLength.get(length) ?? []), prompt]);
     }
     for (const [length, prompts] of byLength) {
@@ -350,10 +346,6 @@ export class Lane {
 
 function isRunning(prompt: LanePrompt): boolean {
   return prompt.rows.some((r) => r.finishReason === null);
-}
-
-function multiple(n: number, of: number): number {
-  return Math.ceil(n / of) * of;
 }
 
 function counting(n: number): Value {

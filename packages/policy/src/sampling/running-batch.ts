@@ -5,9 +5,9 @@ import { type Completion, checkOptions, type SamplingOptions } from './options.j
 import { Row } from './row.js';
 
 /** Rows that a batch holds at most; more wait for their turn. */
-const MAX_ROWS = 256;
+export const MAX_ROWS = 256;
 /** Tokens between two moments at which rows may join, leave and be heard of. */
-const SEGMENT_TOKENS = 16;
+export const SEGMENT_TOKENS = 16;
 
 /** A prompt and the completions wanted of it. */
 export interface SamplingRequest {

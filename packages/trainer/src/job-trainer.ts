@@ -4,6 +4,7 @@ import {
   exportPolicy,
   type ModelFolder,
   type Policy,
+  promptLogits,
   type Tokenizer,
   type Weights,
 } from '@polymode/policy';
@@ -126,7 +127,15 @@ export abstract class JobTrainer<Row, H extends LearnerHyperparameters> implemen
   async export(folder: string, { format, ggufType }: CheckpointExport): Promise<ExportReport> {
     const { model, threads = 1 } = this.options;
     const source = { policy: this.policy, name: model.name, otherFiles: this.otherFiles, ggufType };
-    return exportPolicy(format, source, folder, { tokens: this.sampleTokens().slice(0, EXPORT_TOKENS), threads });
+    return exportPolicy(format, source, folder, { tokens: this.exportTokens, threads });
+  }
+
+  private get exportTokens(): readonly number[] {
+    return this.sampleTokens().slice(0, EXPORT_TOKENS);
+  }
+
+  async exportedLogits(): Promise<{ tokens: readonly number[]; logits: Float32Array }> {
+    return { tokens: this.exportTokens, logits: await promptLogits(this.policy, this.exportTokens) };
   }
 
   /** Tokens of the training file, two at least, that exports are checked on. */

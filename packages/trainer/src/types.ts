@@ -207,5 +207,7 @@ export interface Trainer {
    * @throws ExportError when it does not read back as the policy
    */
   export(folder: string, as: CheckpointExport): Promise<ExportReport>;
+  /** What exports are checked by: a prompt, and the policy's logits [T, V] at each of its tokens. */
+  exportedLogits(): Promise<{ readonly tokens: readonly number[]; readonly logits: Float32Array }>;
   close(): Promise<void>;
 }

@@ -320,6 +320,24 @@ describe('a running batch', () => {
   });
 });
 
+it('a prompt may fill the context to its last learned position', async () => {
+  const policy = await openPolicy({ ...gpt2, maxPositionEmbeddings: 40 } as ModelConfig);
+  const batch = new RunningBatch(policy);
+  const prompt = Array.from({ length: 37 }, (_, i) => (5 * i) % 23);
+  const [made] = await batch.add({ prompt, random: 1, options: { maxTokens: 3, stopTokens: [] } }).completions;
+  await batch.close();
+  // Training pads to more positions than there are, too; with a longer table it needs no clamp.
+  const scored = await policy.logProbabilities([{ prompt, completion: made!.tokens }], 1);
+  const roomy = await openPolicy({ ...gpt2, maxPositionEmbeddings: 160 } as ModelConfig);
+  const weights = await policy.weights();
+  const table = new Float32Array(160 * 24);
+  table.set(weights['transformer.wpe.weight']!.data);
+  await roomy.setWeights({ ...weights, 'transformer.wpe.weight': { shape: [160, 24], data: table } });
+  const expected = await roomy.logProbabilities([{ prompt, completion: made!.tokens }], 1);
+  expect(scored).toEqual(expected);
+  for (const [c, l] of expected.entries()) expect(made!.logProbabilities[c]).toBeCloseTo(l, 4);
+});
+
 it('a prompt’s own log-probabilities are those that training computes', async () => {
   const policy = await openPolicy(tinyConfig());
   const prompt = [5, 1, 5, 9, 2];

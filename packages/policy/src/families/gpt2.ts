@@ -1,4 +1,4 @@
-import { add, gatherRows, geluTanh, layerNorm, split, type Tensor } from '@polymode/autodiff';
+import { add, constant, gatherRows, geluTanh, layerNorm, less, split, type Tensor, where } from '@polymode/autodiff';
 import { type ModelConfig, UnsupportedConfigError } from '../config.js';
 import { project, weightOf } from '../transformer/parameters.js';
 import type { Family, LinearModule } from './family.js';
@@ -80,11 +80,15 @@ export const gpt2: Family = {
 
   linearModules: (config) => layersOf(config).flatMap((layer) => modulesOf(config, layer)),
 
-  embed: (_config, parameters, tokens, positions) =>
-    add(
+  embed(config, parameters, tokens, positions) {
+    // Padding may lie beyond the context, where the table ends.
+    const last = config.maxPositionEmbeddings - 1;
+    const known = where(less(positions, last), positions, constant([last], [1], 'int32'));
+    return add(
       gatherRows(weightOf(parameters, 'transformer.wte.weight'), tokens),
-      gatherRows(weightOf(parameters, 'transformer.wpe.weight'), positions),
-    ),
+      gatherRows(weightOf(parameters, 'transformer.wpe.weight'), known),
+    );
+  },
 
   layer(config, parameters, index) {
     const layer = `transformer.h.${index}`;

@@ -3,7 +3,6 @@ import {
   and,
   cast,
   concat,
-  constant,
   div,
   equal,
   exp,
@@ -130,10 +129,7 @@ export function decoder(config: ModelConfig, parameters: ParameterTensors, input
   };
 
   return (token, round, segment) => {
-    const reached = add(positions, round); // [B]
-    // A row that has ended goes on to the end of the segment, and learned positions end with the context.
-    const last = config.maxPositionEmbeddings - 1;
-    const position = tables === null ? where(less(reached, last), reached, constant([last], [1], 'int32')) : reached;
+    const position = add(positions, round); // [B]
     const at = unsqueeze(position, [1]);
     const now = unsqueeze(cast(equal(rounds, round), 'float32'), [1]); // [S, 1]
     /** The segment with this round's slot, zero so far, filled in. @param x [B, K, 1, D] */

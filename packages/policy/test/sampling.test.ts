@@ -266,6 +266,20 @@ describe('a running batch', () => {
     expect(() => batch.add({ prompt: [1], random: 1, options })).toThrow('the batch is closed');
   });
 
+  it('goes on after all of it was cancelled', async () => {
+    const policy = await openPolicy(tinyConfig());
+    const batch = new RunningBatch(policy, { segmentTokens: 4 });
+    const options = { maxTokens: 50, stopTokens: [] };
+    const [expected] = await batch.add({ prompt: [6], random: 2, options }).completions;
+    const stopped = batch.add({ prompt: [1, 2, 3], n: 3, random: 1, options, onProgress: () => stopped.cancel() });
+    const never = batch.add({ prompt: [1, 2, 3], random: 1, options });
+    never.cancel();
+    expect((await never.completions)[0]!.tokens).toEqual([]);
+    expect((await stopped.completions).every((c) => c.tokens.length < 50)).toBe(true);
+    expect(await batch.add({ prompt: [6], random: 2, options }).completions).toEqual([expected]);
+    await batch.close();
+  });
+
   it('fails a request alone whose own functions fail', async () => {
     const policy = await openPolicy(tinyConfig());
     const batch = new RunningBatch(policy);

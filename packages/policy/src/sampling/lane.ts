@@ -284,6 +284,8 @@ export class Lane {
   async close(): Promise<void> {
     if (!this.begun) return;
     this.begun = false;
+    this.prompts = [];
+    this.slots.clear();
     await Promise.all(['prompt', 'past', 'segment', 'fresh'].map((of) => this.drop(of)));
     await this.policy.engine.drop(['nothing', 'cosines', 'sines'].map((name) => `${this.name}.${name}`));
     this.tables = 0;

@@ -23,6 +23,8 @@ export interface ApiDependencies {
   parameterCount(model: string): Promise<number | undefined>;
   /** What graders need: judges, sandboxes. */
   graderServices: GraderServices;
+  /** Rows that supervised and preference jobs need at least. @defaultValue 10, as OpenAI's */
+  minimumExamples?: number;
   /** `organization_id` of jobs, and part of the names of their models. */
   organizationId: string;
   /** Largest file that can be uploaded. @defaultValue 512 MiB */

@@ -1,4 +1,4 @@
-import { type FineTuningJob, type Metadata, ResolvedHyperparameters, ResolvedMethod } from '@polymode/contracts';
+import { type FineTuningJob, hyperparametersOf, type Metadata, ResolvedMethod } from '@polymode/contracts';
 import { type Database, getJob, type JobRecord } from '@polymode/db';
 import type { FastifyRequest } from 'fastify';
 import { jobNotFound } from './errors.js';
@@ -21,7 +21,8 @@ export async function existingJob(
 
 /** A job as the API shows it. */
 export function toJob(job: JobRecord): FineTuningJob {
-  const { n_epochs, batch_size, learning_rate_multiplier } = ResolvedHyperparameters.parse(job.hyperparameters);
+  const method = ResolvedMethod.parse(job.method);
+  const { n_epochs, batch_size, learning_rate_multiplier } = hyperparametersOf(method);
   const ended = job.status === 'succeeded' || job.status === 'failed' || job.status === 'cancelled';
   return {
     id: job.id,
@@ -43,6 +44,6 @@ export function toJob(job: JobRecord): FineTuningJob {
     error: job.error,
     integrations: [],
     metadata: job.metadata satisfies Metadata | null,
-    method: ResolvedMethod.parse(job.method),
+    method,
   };
 }

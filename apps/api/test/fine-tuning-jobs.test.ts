@@ -150,6 +150,55 @@ describe('creating a job', () => {
     });
   });
 
+  it('takes every method, supervised when none is named', async () => {
+    const turn = { messages: [...voxelRow('1010').messages, { role: 'assistant', content: '5' }] };
+    const supervised = await uploadRows(api.client, ...Array.from({ length: 10 }, () => turn));
+    const jobs = api.client.fineTuning.jobs;
+    const job = await jobs.create({
+      model: 'polymode-tiny',
+      training_file: supervised,
+      hyperparameters: { n_epochs: 2, batch_size: 'auto' },
+    });
+    expect(job.method).toMatchObject({
+      type: 'supervised',
+      supervised: {
+        hyperparameters: { n_epochs: 2, batch_size: 8, max_steps: 4, eval_interval: 2, trainable: 'full' },
+        checkpoint_formats: ['merged'],
+      },
+    });
+    expect(job.hyperparameters).toEqual({ n_epochs: 2, batch_size: 8, learning_rate_multiplier: 1 });
+    expect(await jobs.retrieve(job.id)).toEqual(job);
+
+    const pair = {
+      input: { messages: voxelRow('1010').messages },
+      preferred_output: [{ role: 'assistant', content: 'a' }],
+      non_preferred_output: [{ role: 'assistant', content: 'b' }],
+    };
+    const preferences = await uploadRows(api.client, ...Array.from({ length: 10 }, () => pair));
+    const dpo = await jobs.create({
+      model: 'polymode-tiny',
+      training_file: preferences,
+      method: { type: 'dpo', dpo: { hyperparameters: { beta: 0.2, n_epochs: 'auto' } } },
+    });
+    expect(dpo.method).toMatchObject({ type: 'dpo', dpo: { hyperparameters: { beta: 0.2, n_epochs: 3 } } });
+
+    // A file of one method is none of another.
+    expect(await refusal(jobs.create({ model: 'polymode-tiny', training_file: preferences }))).toMatchObject({
+      status: 400,
+      param: 'training_file',
+      code: 'invalid_training_file',
+    });
+    const few = await uploadRows(api.client, turn, turn, turn);
+    expect(await refusal(jobs.create({ model: 'polymode-tiny', training_file: few }))).toMatchObject({
+      code: 'invalid_n_examples',
+      message: expect.stringContaining('Training file has 3 example(s), but must have at least 10 examples'),
+    });
+    expect(await refusal(create({ hyperparameters: { n_epochs: 2 } }))).toMatchObject({
+      param: 'hyperparameters',
+      message: expect.stringContaining("Set 'method.reinforcement.hyperparameters' instead"),
+    });
+  });
+
   const inHyperparameters = (name: string) => `method.reinforcement.hyperparameters.${name}`;
   it.each<[string, object, object, string, string]>([
     ['an unknown model', { model: 'gpt-9' }, {}, 'model', 'model_not_found'],
@@ -164,8 +213,8 @@ describe('creating a job', () => {
     ['a text for a number', {}, { temperature: 'hot' }, inHyperparameters('temperature'), 'invalid_type'],
     ['an exponent of 5', {}, { ips: { exponent: 5 } }, inHyperparameters('ips.exponent'), 'integer_above_max_value'],
     ['an unknown hyperparameter', {}, { groupsize: 4 }, inHyperparameters('groupsize'), 'unknown_parameter'],
-    ['another method', { method: { type: 'dpo', dpo: {} } }, {}, 'method.type', 'invalid_value'],
-    ['no method', { method: undefined }, {}, 'method', 'missing_required_parameter'],
+    ['another method', { method: { type: 'ppo' } }, {}, 'method.type', 'invalid_value'],
+    ['a method without a type', { method: {} }, {}, 'method.type', 'missing_required_parameter'],
     ['a colon in the suffix', { suffix: 'a:b' }, {}, 'suffix', 'invalid_value'],
     ['half a surrogate pair', { metadata: { k: '\ud800' } }, {}, 'metadata.k', 'invalid_value'],
   ])('refuses %s and names the field', async (_what, change, hyperparameters, param, code) => {

@@ -4,6 +4,7 @@ import type OpenAI from 'openai';
 import { expectTypeOf, it } from 'vitest';
 
 type Sdk = OpenAI.FineTuning.FineTuningJob;
+type Reinforcement = Extract<Ours.ResolvedMethod, { type: 'reinforcement' }>;
 
 // Compiled by `npm run typecheck`: an answer of ours that the SDK's types do not take is an error there.
 declare const job: Ours.FineTuningJob;
@@ -15,10 +16,12 @@ declare const graded: Ours.RunGraderResponse;
 export const answers = () => ({
   // The SDK knows graders of OpenAI alone, so ours is set apart; everything else must fit as it is.
   job: { ...job, method: undefined } satisfies Sdk,
-  method: {
-    ...job.method,
+  supervised: job.method as Extract<Ours.ResolvedMethod, { type: 'supervised' }> satisfies Sdk['method'],
+  dpo: job.method as Extract<Ours.ResolvedMethod, { type: 'dpo' }> satisfies Sdk['method'],
+  reinforcement: {
+    ...(job.method as Reinforcement),
     reinforcement: {
-      ...job.method.reinforcement,
+      ...(job.method as Reinforcement).reinforcement,
       grader: { type: 'string_check', name: 'n', input: 'a', reference: 'b', operation: 'eq' } as const,
     },
   } satisfies Sdk['method'],

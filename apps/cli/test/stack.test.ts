@@ -193,6 +193,94 @@ describe('a job', () => {
   });
 });
 
+describe('other methods', () => {
+  const rows = (row: (i: number) => object): Buffer =>
+    Buffer.from(Array.from({ length: 12 }, (_, i) => `${JSON.stringify(row(i))}\n`).join(''));
+  const upload = async (lines: Buffer): Promise<string> =>
+    (await client.files.create({ file: await toFile(lines, 'rows.jsonl'), purpose: 'fine-tune' })).id;
+  const messages = (i: number) => [{ role: 'user', content: `Name digit ${i % 3}.` }];
+  const answer = (content: string) => [{ role: 'assistant', content }];
+  const steps = async (id: string) => {
+    const events = (await client.fineTuning.jobs.listEvents(id, { limit: 100 })).data;
+    return events.filter((e) => e.type === 'metrics').reverse();
+  };
+  const resultLines = async (job: OpenAI.FineTuning.FineTuningJob): Promise<string[]> =>
+    (await (await client.files.content(job.result_files[0]!)).text()).trim().split('\n');
+
+  it('supervised: a client of OpenAI asks for nothing else, and the loss falls', async () => {
+    const { id } = await client.fineTuning.jobs.create({
+      model: 'polymode-tiny',
+      training_file: await upload(rows((i) => ({ messages: [...messages(i), ...answer(`${i % 3}`)] }))),
+      validation_file: await upload(rows((i) => ({ messages: [...messages(i), ...answer(`${i % 3}`)], tools: [] }))),
+      hyperparameters: { n_epochs: 4, learning_rate_multiplier: 10 },
+    });
+    const job = await ended(id);
+    expect(job).toMatchObject({
+      status: 'succeeded',
+      hyperparameters: { n_epochs: 4, batch_size: 8 },
+      method: { type: 'supervised' },
+    });
+    expect(job.trained_tokens).toBeGreaterThan(0);
+    const told = await steps(id);
+    expect(told[0]!.message).toMatch(/^Step 1\/8: training loss=\d+\.\d\d$/);
+    expect(told[1]!.message).toMatch(/^Step 2\/8: training loss=\d+\.\d\d, validation loss=\d+\.\d\d$/);
+    const losses = told.map((e) => (e.data as { train_loss: number }).train_loss);
+    expect(losses.at(-1)!).toBeLessThan(0.7 * losses[0]!);
+    const lines = await resultLines(job);
+    expect(lines[0]).toBe('step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy');
+    expect(lines).toHaveLength(9);
+    const [checkpoint] = (await client.fineTuning.jobs.checkpoints.list(id)).data;
+    expect(checkpoint!.metrics).toMatchObject({ step: 8, train_loss: losses.at(-1) });
+    expect(checkpoint!.metrics.full_valid_loss).toBe(checkpoint!.metrics.valid_loss);
+  });
+
+  it('dpo: an adapter learns what is preferred, and comes in every format', async () => {
+    const { id } = await client.fineTuning.jobs.create({
+      model: 'polymode-tiny',
+      training_file: await upload(
+        rows((i) => ({
+          input: { messages: messages(i) },
+          preferred_output: answer('1 0 1'),
+          non_preferred_output: answer('0 0 0'),
+        })),
+      ),
+      method: {
+        type: 'dpo',
+        dpo: {
+          hyperparameters: { beta: 0.5, n_epochs: 3, lora: { rank: 4 }, learning_rate: 0.01 },
+          checkpoint_formats: ['adapter', 'merged', 'onnx', 'gguf'],
+          gguf_type: 'Q8_0',
+        },
+      } as object as OpenAI.FineTuning.JobCreateParams.Method,
+    });
+    const job = await ended(id);
+    expect(job.error).toBeNull();
+    const told = (await steps(id)).map((e) => e.data as { train_loss: number; dpo: { reward_accuracy: number } });
+    expect(told[0]!.train_loss).toBeCloseTo(Math.log(2), 4);
+    expect(told.at(-1)!.train_loss).toBeLessThan(0.5);
+    expect(told.at(-1)!.dpo.reward_accuracy).toBe(1);
+    expect((await resultLines(job))[0]).toBe('step,train_loss,train_reward_accuracy,valid_loss,valid_reward_accuracy');
+    const [checkpoint] = (await client.fineTuning.jobs.checkpoints.list(id)).data;
+    const get = (path: string) =>
+      fetch(`${stack.baseURL}/fine_tuning/jobs/${id}/checkpoints/${checkpoint!.id}/files${path}`, {
+        headers: { authorization: `Bearer ${apiKey}` },
+      });
+    const manifest = (await (await get('/manifest.json')).json()) as {
+      files: { path: string }[];
+      exports: { format: string; largest_logit_difference: number; logit_spread: number }[];
+    };
+    expect(manifest.exports.map((e) => e.format)).toEqual(['adapter', 'merged', 'onnx', 'gguf']);
+    for (const { format, largest_logit_difference: difference, logit_spread: spread } of manifest.exports) {
+      expect(difference / spread, format).toBeLessThan(format === 'gguf' ? 0.1 : 1e-4);
+    }
+    const paths = manifest.files.map((f) => f.path);
+    for (const path of ['adapter/adapter_model.safetensors', 'onnx/onnx/model.onnx', 'gguf/model.gguf']) {
+      expect(paths).toContain(path);
+    }
+    expect((await get('/gguf/model.gguf')).status).toBe(200);
+  });
+});
+
 describe('the stack', () => {
   it('refuses a data folder in use and a port in use', async () => {
     await expect(startStack({ dataDir, port: 0 })).rejects.toThrow(StackError);

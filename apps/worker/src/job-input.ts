@@ -1,9 +1,15 @@
 import { text } from 'node:stream/consumers';
-import { ResolvedHyperparameters, ResolvedMethod } from '@polymode/contracts';
+import { ResolvedMethod } from '@polymode/contracts';
 import { type Database, getFile, type JobRecord } from '@polymode/db';
 import { findBaseModel } from '@polymode/policy/registry';
 import type { Storage } from '@polymode/storage';
-import { TrainerInputError, type TrainerOptions, type TrainRow } from '@polymode/trainer';
+import {
+  type PreferenceRow,
+  type SupervisedRow,
+  TrainerInputError,
+  type TrainerOptions,
+  type TrainRow,
+} from '@polymode/trainer';
 import { compileGrader, compileOutcome, type GraderServices } from '@polymode/verifiers';
 
 /**
@@ -22,29 +28,52 @@ export async function readJobInput(
   if (model === undefined) {
     throw new TrainerInputError('model_not_found', 'model', `this worker has no base model '${job.model}'`);
   }
-  const { reinforcement } = ResolvedMethod.parse(job.method);
-  const grader = compileGrader(reinforcement.grader, graderServices);
-  return {
-    method: 'reinforcement',
-    model: { path: model.path, name: job.model },
-    trainRows: await readRows(db, storage, job.trainingFileId, 'training_file'),
-    validationRows:
-      job.validationFileId === null ? [] : await readRows(db, storage, job.validationFileId, 'validation_file'),
-    grader,
-    grading: {
-      outcome: compileOutcome(reinforcement.outcome, grader),
-      maxErrorShare: reinforcement.max_grader_error_share,
-      timeoutMs: reinforcement.grader_timeout_ms,
-    },
-    hyperparameters: ResolvedHyperparameters.parse(job.hyperparameters),
-    seed: job.seed,
-  };
+  const method = ResolvedMethod.parse(job.method);
+  const rows = async <Row>(fileId: string | null, param: string): Promise<Row[]> =>
+    fileId === null ? [] : await readRows<Row>(db, storage, fileId, param);
+  const files = async <Row>() => ({
+    trainRows: await rows<Row>(job.trainingFileId, 'training_file'),
+    validationRows: await rows<Row>(job.validationFileId, 'validation_file'),
+  });
+  const shared = { model: { path: model.path, name: job.model }, seed: job.seed };
+  switch (method.type) {
+    case 'supervised':
+      return {
+        ...shared,
+        ...(await files<SupervisedRow>()),
+        method: 'supervised',
+        hyperparameters: method.supervised.hyperparameters,
+      };
+    case 'dpo':
+      return {
+        ...shared,
+        ...(await files<PreferenceRow>()),
+        method: 'dpo',
+        hyperparameters: method.dpo.hyperparameters,
+      };
+    case 'reinforcement': {
+      const { reinforcement } = method;
+      const grader = compileGrader(reinforcement.grader, graderServices);
+      return {
+        ...shared,
+        ...(await files<TrainRow>()),
+        method: 'reinforcement',
+        grader,
+        grading: {
+          outcome: compileOutcome(reinforcement.outcome, grader),
+          maxErrorShare: reinforcement.max_grader_error_share,
+          timeoutMs: reinforcement.grader_timeout_ms,
+        },
+        hyperparameters: reinforcement.hyperparameters,
+      };
+    }
+  }
 }
 
-async function readRows(db: Database, storage: Storage, fileId: string, param: string): Promise<TrainRow[]> {
+async function readRows<Row>(db: Database, storage: Storage, fileId: string, param: string): Promise<Row[]> {
   const file = await getFile(db, fileId);
   if (file === null) throw new TrainerInputError('file_not_found', param, `No such File object: ${fileId}`);
   const content = await text(await storage.get(file.storageKey));
   const lines = content.replace(/^\uFEFF/, '').split('\n');
-  return lines.filter((line) => line.trim() !== '').map((line) => JSON.parse(line) as TrainRow);
+  return lines.filter((line) => line.trim() !== '').map((line) => JSON.parse(line) as Row);
 }

@@ -1,5 +1,5 @@
 import type { Device } from '@polymode/autodiff';
-import { fineTunedModelName, ResolvedMethod } from '@polymode/contracts';
+import { checkpointFormatsOf, fineTunedModelName, hyperparametersOf, ResolvedMethod } from '@polymode/contracts';
 import {
   acquireLease,
   type Database,
@@ -21,16 +21,9 @@ import { jobLogger, type Logger } from '@polymode/telemetry';
 import type { createTrainer, StepReport, Trainer } from '@polymode/trainer';
 import type { GraderServices } from '@polymode/verifiers';
 import { readCheckpoint, writeCheckpoint } from './checkpoint-writer.js';
-import {
-  failedEvent,
-  graderNames,
-  startedEvent,
-  stepData,
-  stepEvent,
-  succeededEvents,
-  warningEvents,
-} from './job-events.js';
+import { failedEvent, startedEvent, succeededEvents, warningEvents } from './job-events.js';
 import { readJobInput } from './job-input.js';
+import { reportOf, stepEvent } from './method-report.js';
 import { writeResultFile } from './result-file.js';
 
 export interface RunJobContext {
@@ -138,17 +131,17 @@ async function train(
   stop: () => boolean,
 ): Promise<boolean> {
   const { db, storage, owner } = context;
-  const { reinforcement } = ResolvedMethod.parse(job.method);
-  const grader = graderNames(reinforcement.grader);
-  const shown = { formats: reinforcement.checkpoint_formats, ggufType: reinforcement.gguf_type };
-  const { eval_interval: evalInterval } = job.hyperparameters as { eval_interval: number };
+  const method = ResolvedMethod.parse(job.method);
+  const told = reportOf(method);
+  const { checkpoint_formats: formats, gguf_type: ggufType } = checkpointFormatsOf(method);
+  const { eval_interval: evalInterval } = hyperparametersOf(method);
   let savedStep = trainer.step;
   let savedAt = Date.now();
   const save = async (announced: boolean, report: StepReport | null): Promise<void> => {
-    const metrics = checkpointMetrics(trainer.step, report);
+    const metrics = { step: trainer.step, ...(report === null ? {} : told.checkpointMetrics(report)) };
     await writeCheckpoint(db, storage, job, owner, trainer, {
       step: trainer.step,
-      announced: announced ? shown : null,
+      announced: announced ? { formats, ggufType } : null,
       metrics,
       scratch: context.scratchDir,
     });
@@ -166,11 +159,11 @@ async function train(
       jobId: job.id,
       owner,
       step: report.step,
-      metrics: stepData(report, grader),
-      events: [stepEvent(report, grader), ...warningEvents(report)],
+      metrics: told.data(report),
+      events: [stepEvent(report, told), ...warningEvents(report)],
       trainedTokens: trainer.trainedTokens,
     });
-    logger.debug({ step: report.step, reward: report.metrics.reward_mean }, 'step done');
+    logger.debug({ step: report.step }, told.message(report).trim());
     const announced = report.step % evalInterval === 0 || report.step === trainer.totalSteps;
     if (announced) await save(true, report);
     else if (Date.now() - savedAt >= context.snapshotSeconds * 1000) await save(false, null);
@@ -178,19 +171,14 @@ async function train(
   return true;
 }
 
-function checkpointMetrics(step: number, report: StepReport | null): Record<string, number> {
-  if (report === null) return { step };
-  const valid = report.validation?.metrics.reward_mean;
-  return {
-    step,
-    train_reward_mean: report.metrics.reward_mean ?? 0,
-    ...(valid === undefined ? {} : { valid_reward_mean: valid }),
-  };
-}
-
 async function finish(context: RunJobContext, job: JobRecord, trainer: Trainer, logger: Logger): Promise<void> {
   const fineTunedModel = fineTunedModelName(job);
-  const resultFile = await writeResultFile(context.db, context.storage, job);
+  const resultFile = await writeResultFile(
+    context.db,
+    context.storage,
+    job,
+    reportOf(ResolvedMethod.parse(job.method)),
+  );
   await succeedJob(
     context.db,
     job.id,

@@ -2,6 +2,12 @@ import { z } from 'zod';
 import { CheckpointFormat, GgufType, RequestedCheckpointFormats } from './checkpoint-formats.js';
 import { GraderDefinition, RequestedGrading, ResolvedGrading } from './graders.js';
 import { ReinforcementHyperparameters, ResolvedHyperparameters } from './hyperparameters.js';
+import {
+  PreferenceHyperparameters,
+  ResolvedPreferenceHyperparameters,
+  ResolvedSupervisedHyperparameters,
+  SupervisedHyperparameters,
+} from './imitation-hyperparameters.js';
 import { listOf, pageQuery } from './pagination.js';
 
 /** Up to 16 pairs of strings that a client hangs on a job and can list by. */
@@ -10,16 +16,45 @@ export const Metadata = z
   .refine((pairs) => Object.keys(pairs).length <= 16, { error: 'Expected at most 16 key-value pairs.' });
 export type Metadata = z.infer<typeof Metadata>;
 
-export const ReinforcementMethod = z.strictObject({
-  grader: GraderDefinition,
-  ...RequestedGrading,
-  hyperparameters: ReinforcementHyperparameters.nullish(),
+const formatFields = {
   /** What checkpoints are written as. */
   checkpoint_formats: RequestedCheckpointFormats.nullish(),
   /** F16 when left out. */
   gguf_type: GgufType.nullish(),
+};
+
+export const ReinforcementMethod = z.strictObject({
+  grader: GraderDefinition,
+  ...RequestedGrading,
+  hyperparameters: ReinforcementHyperparameters.nullish(),
+  ...formatFields,
   response_format: z.null({ error: "'response_format' is not supported yet. Leave it out." }).optional(),
 });
+
+export const SupervisedMethod = z.strictObject({
+  hyperparameters: SupervisedHyperparameters.nullish(),
+  ...formatFields,
+});
+
+export const PreferenceMethod = z.strictObject({
+  hyperparameters: PreferenceHyperparameters.nullish(),
+  ...formatFields,
+});
+
+/** How to train. Settings lie under the method's own name. */
+export const Method = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({ type: z.literal('supervised'), supervised: SupervisedMethod.nullish() }),
+    z.strictObject({ type: z.literal('dpo'), dpo: PreferenceMethod.nullish() }),
+    z.strictObject({ type: z.literal('reinforcement'), reinforcement: ReinforcementMethod }),
+  ],
+  {
+    error: ({ code }) =>
+      code === 'invalid_union' ? "Supported values are: 'supervised', 'dpo', 'reinforcement'." : undefined,
+  },
+);
+export type Method = z.infer<typeof Method>;
 
 export const CreateJobRequest = z.strictObject({
   /** Id of a base model. */
@@ -37,19 +72,10 @@ export const CreateJobRequest = z.strictObject({
     })
     .nullish(),
   seed: z.int().min(0).max(2_147_483_647).nullish(),
-  method: z.strictObject(
-    { type: z.enum(['reinforcement']), reinforcement: ReinforcementMethod },
-    {
-      error: ({ input }) =>
-        input === undefined || input === null
-          ? "Missing 'method'. Only reinforcement fine-tuning is available: set method.type to 'reinforcement'."
-          : undefined,
-    },
-  ),
-  /** OpenAI's old place for supervised settings. */
-  hyperparameters: z
-    .undefined({ error: "These belong to supervised jobs. Set 'method.reinforcement.hyperparameters' instead." })
-    .optional(),
+  /** Supervised when left out. */
+  method: Method.nullish(),
+  /** OpenAI's old place for `method.supervised.hyperparameters`. */
+  hyperparameters: SupervisedHyperparameters.nullish(),
   integrations: z
     .array(z.unknown())
     .max(0, { error: "Integrations are not supported yet. Leave 'integrations' out." })
@@ -64,19 +90,61 @@ export type JobStatus = z.infer<typeof JobStatus>;
 export const JobError = z.object({ code: z.string(), message: z.string(), param: z.string().nullable() });
 export type JobError = z.infer<typeof JobError>;
 
+const resolvedFormatFields = {
+  checkpoint_formats: z.array(CheckpointFormat).default(['merged']),
+  gguf_type: GgufType.default('F16'),
+};
+
 /** `method` of a job that exists: nothing in it is "auto". */
-export const ResolvedMethod = z.object({
-  type: z.literal('reinforcement'),
-  reinforcement: z.object({
-    grader: GraderDefinition,
-    ...ResolvedGrading,
-    hyperparameters: ResolvedHyperparameters,
-    checkpoint_formats: z.array(CheckpointFormat).default(['merged']),
-    gguf_type: GgufType.default('F16'),
-    response_format: z.null(),
+export const ResolvedMethod = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('supervised'),
+    supervised: z.object({ hyperparameters: ResolvedSupervisedHyperparameters, ...resolvedFormatFields }),
   }),
-});
+  z.object({
+    type: z.literal('dpo'),
+    dpo: z.object({ hyperparameters: ResolvedPreferenceHyperparameters, ...resolvedFormatFields }),
+  }),
+  z.object({
+    type: z.literal('reinforcement'),
+    reinforcement: z.object({
+      grader: GraderDefinition,
+      ...ResolvedGrading,
+      hyperparameters: ResolvedHyperparameters,
+      ...resolvedFormatFields,
+      response_format: z.null(),
+    }),
+  }),
+]);
 export type ResolvedMethod = z.infer<typeof ResolvedMethod>;
+
+/** The settings of whichever method it is. */
+export function hyperparametersOf(
+  method: ResolvedMethod,
+): ResolvedHyperparameters | ResolvedSupervisedHyperparameters | ResolvedPreferenceHyperparameters {
+  switch (method.type) {
+    case 'reinforcement':
+      return method.reinforcement.hyperparameters;
+    case 'supervised':
+      return method.supervised.hyperparameters;
+    case 'dpo':
+      return method.dpo.hyperparameters;
+  }
+}
+
+/** The formats of its checkpoints. */
+export function checkpointFormatsOf(
+  method: ResolvedMethod,
+): Pick<z.infer<z.ZodObject<typeof resolvedFormatFields>>, 'checkpoint_formats' | 'gguf_type'> {
+  switch (method.type) {
+    case 'reinforcement':
+      return method.reinforcement;
+    case 'supervised':
+      return method.supervised;
+    case 'dpo':
+      return method.dpo;
+  }
+}
 
 /** Times are in whole seconds since 1970. */
 export const FineTuningJob = z.object({

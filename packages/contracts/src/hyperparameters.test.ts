@@ -1,11 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  HyperparameterError,
-  ReinforcementHyperparameters,
-  ResolvedHyperparameters,
-  resolveHyperparameters,
-} from './hyperparameters.js';
+import { ReinforcementHyperparameters, ResolvedHyperparameters, resolveHyperparameters } from './hyperparameters.js';
+import { resolvePreference, resolveSupervised } from './imitation-hyperparameters.js';
+import { HyperparameterError } from './learner-hyperparameters.js';
 
 describe('resolveHyperparameters', () => {
   it('decides everything when nothing is given', () => {
@@ -205,3 +202,23 @@ describe('ResolvedHyperparameters', () => {
 function withoutNull(record: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null));
 }
+
+describe('supervised and preference hyperparameters', () => {
+  it('are decided by method, and validated after each epoch', () => {
+    // 50 rows in batches of 8 are 7 steps an epoch.
+    const supervised = resolveSupervised({ learning_rate_multiplier: 2 }, { trainingRows: 50 });
+    expect(supervised).toMatchObject({ max_steps: 21, eval_interval: 7, trainable: 'lora', learning_rate: 4e-4 });
+    expect(supervised.optimizer.epsilon).toBe(1e-8);
+    const small = { trainingRows: 50, modelParameters: 1000 };
+    expect(resolveSupervised({}, small)).toMatchObject({ trainable: 'full', learning_rate: 1e-4 });
+    expect(resolvePreference({}, small)).toMatchObject({ beta: 0.1, learning_rate: 5e-6 });
+    expect(resolvePreference({ beta: 0.5 }, { trainingRows: 50 })).toMatchObject({ beta: 0.5, learning_rate: 2e-5 });
+    expect(resolveSupervised({ max_steps: 3 }, small).eval_interval).toBe(3);
+  });
+
+  it('stay as they are when they are resolved again', () => {
+    const data = { trainingRows: 50, modelParameters: 1000 };
+    const once = resolvePreference({ lora: { rank: 4 }, optimizer: { weight_decay: 0.1 } }, data);
+    expect(resolvePreference(once, { trainingRows: 3 })).toEqual(once);
+  });
+});

@@ -5,5 +5,12 @@ export * from './files.js';
 export * from './fine-tuning-jobs.js';
 export * from './graders.js';
 export * from './hyperparameters.js';
+export * from './imitation-hyperparameters.js';
+export {
+  HyperparameterError,
+  LoraHyperparameters,
+  OptimizerHyperparameters,
+  type TrainingData,
+} from './learner-hyperparameters.js';
 export * from './models.js';
 export { type RequestProblem, requestProblem } from './request-problem.js';

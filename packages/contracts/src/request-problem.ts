@@ -62,6 +62,13 @@ function describe(issue: Issue, path: PropertyKey[], received: unknown, alsoAuto
       const got = typeof received === 'number' ? `${received}` : typeName(kindOf(received));
       return problem(`Invalid type for ${where}: expected ${expected}, but got ${got} instead.`, param, 'invalid_type');
     }
+    case 'invalid_union': {
+      // Of the kinds that a union has, none is named.
+      if (received === undefined && param !== null) {
+        return problem(`Missing required parameter: '${param}'. ${own}`, param, 'missing_required_parameter');
+      }
+      return problem(`${invalid}: ${quote(received)}. ${own}`, param, 'invalid_value');
+    }
     case 'unrecognized_keys': {
       const key = formatPath([...path, issue.keys[0] ?? '']);
       return problem(`Unknown parameter: '${key}'.`, key, 'unknown_parameter');

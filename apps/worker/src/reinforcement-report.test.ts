@@ -1,6 +1,6 @@
 import type { StepReport } from '@polymode/trainer';
 import { describe, expect, it } from 'vitest';
-import { graderNames, stepData } from './job-events.js';
+import { graderNames, stepData } from './reinforcement-report.js';
 
 const check = { type: 'string_check', name: 'same' };
 const alike = { type: 'text_similarity', name: 'alike' };

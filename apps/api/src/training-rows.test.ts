@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import { preferenceRowProblems, reinforcementRowProblems, supervisedRowProblems } from './training-rows.js';
+
+const anyItem = { checkItem: () => [] };
+const user = { role: 'user', content: 'hi' };
+const problems = (messages: unknown, more: object = {}) => reinforcementRowProblems({ messages, ...more }, anyItem);
+
+describe('rows of reinforcement', () => {
+  it.each([
+    [[user]],
+    [[{ role: 'system', content: 's' }, { role: 'developer', content: 'd' }, user]],
+    [[{ role: 'user', content: [{ type: 'text', text: 'hi' }], name: 'ann' }]],
+    [
+      [
+        user,
+        { role: 'assistant', content: null, tool_calls: [{ id: 'c1', type: 'function', function: {} }] },
+        { role: 'tool', tool_call_id: 'c1', content: '4' },
+        { role: 'assistant', content: 'four', weight: 0 },
+        user,
+      ],
+    ],
+  ])('accepts %j', (messages) => {
+    expect(problems(messages, { tools: [], answer: 4 })).toEqual([]);
+  });
+
+  it.each<[unknown, RegExp]>([
+    [undefined, /^has no 'messages'/],
+    ['hi', /^has 'messages' that are not a list/],
+    [[], /^has empty 'messages'/],
+    [['hi'], /messages\[0\] that is not an object/],
+    [[{ content: 'hi' }], /messages\[0\] without a 'role'/],
+    [[user, { role: 'bot', content: 'hi' }], /messages\[1\] with role "bot"; expected one of system/],
+    [[{ role: 'user' }], /messages\[0\] without 'content'/],
+    [[{ role: 'user', content: '' }], /with empty 'content'/],
+    [[{ role: 'user', content: 3 }], /neither text nor a list/],
+    [[{ role: 'user', content: [{ type: 'image_url' }] }], /only text can be trained on/],
+    [[{ ...user, mood: 'good' }], /with unknown key 'mood'/],
+    [[user, { role: 'tool', tool_call_id: 'c1', content: '4' }, user], /answers no earlier call/],
+    [[user, { role: 'assistant', content: 'hello' }], /^ends with a message of role 'assistant'/],
+  ])('refuses messages %j', (messages, says) => {
+    expect(problems(messages)).toEqual([expect.stringMatching(says)]);
+  });
+
+  it('reports every problem of a row, the grader’s too', () => {
+    const grader = { checkItem: () => [{ path: 'item.top', message: 'must be bits.' }] };
+    expect(reinforcementRowProblems({ messages: [{ role: 'user' }, 3], tools: {} }, grader)).toEqual([
+      expect.stringContaining("messages[0] without 'content'"),
+      expect.stringContaining('messages[1] that is not an object'),
+      expect.stringContaining("'tools'"),
+      'cannot be graded: item.top: must be bits',
+    ]);
+  });
+
+  it('keeps messages and tools from the grader', () => {
+    let seen: unknown;
+    const grader = {
+      checkItem: (item: object) => {
+        seen = item;
+        return [];
+      },
+    };
+    reinforcementRowProblems({ messages: [user], tools: [], answer: 4 }, grader);
+    expect(seen).toEqual({ answer: 4 });
+  });
+});
+
+const answer = { role: 'assistant', content: 'hello' };
+
+describe('rows of supervision', () => {
+  it.each([
+    [{ messages: [user, answer] }],
+    [
+      {
+        messages: [user, { ...answer, weight: 0 }, user, { ...answer, weight: 1 }],
+        tools: [],
+        parallel_tool_calls: true,
+      },
+    ],
+    [{ prompt: 'a', completion: 'b' }],
+    [{ prompt: '', completion: 'b' }],
+  ])('accepts %j', (row) => {
+    expect(supervisedRowProblems(row)).toEqual([]);
+  });
+
+  it.each<[Record<string, unknown>, RegExp]>([
+    [{}, /^has no 'messages'; expected a list of chat messages$/],
+    [{ messages: [user] }, /^has no message of role 'assistant' to learn from/],
+    [{ messages: [user, { ...answer, weight: 0 }] }, /^has no message of role 'assistant' to learn from/],
+    [{ messages: [user, { ...answer, weight: 0.5 }] }, /messages\[1\] with weight 0.5; expected 0 or 1/],
+    [{ messages: [user, answer], label: 1 }, /^has unknown key 'label'/],
+    [{ messages: [user, answer], tools: 'all' }, /'tools' that are not a list/],
+    [{ prompt: 'a' }, /^has no 'completion' that is a text/],
+    [{ prompt: 3, completion: 'b' }, /^has no 'prompt' that is a string/],
+    [{ prompt: 'a', completion: 'b', weight: 1 }, /^has unknown key 'weight'/],
+  ])('refuses %j', (row, says) => {
+    expect(supervisedRowProblems(row)).toEqual([expect.stringMatching(says)]);
+  });
+});
+
+describe('rows of preference', () => {
+  const row = { input: { messages: [user] }, preferred_output: [answer], non_preferred_output: [answer] };
+
+  it('accepts two answers to a conversation', () => {
+    expect(preferenceRowProblems(row)).toEqual([]);
+    expect(preferenceRowProblems({ ...row, input: { messages: [user, answer, user], tools: [] } })).toEqual([]);
+  });
+
+  it.each<[Record<string, unknown>, RegExp]>([
+    [{ ...row, input: undefined }, /^has no 'input' with the conversation's 'messages'/],
+    [{ ...row, input: { messages: [] } }, /^has empty 'messages'/],
+    [{ ...row, preferred_output: [] }, /^has no 'preferred_output' that is a list of one message/],
+    [{ ...row, non_preferred_output: [answer, answer] }, /^has no 'non_preferred_output' that is a list of one/],
+    [{ ...row, preferred_output: [user] }, /preferred_output\[0\] of role 'user'; expected 'assistant'/],
+    [{ ...row, preferred_output: [{ role: 'assistant' }] }, /preferred_output\[0\] without 'content'/],
+    [{ ...row, margin: 2 }, /^has unknown key 'margin'/],
+  ])('refuses %j', (one, says) => {
+    expect(preferenceRowProblems(one)).toEqual([expect.stringMatching(says)]);
+  });
+});

@@ -1,8 +1,17 @@
 import { totalmem } from 'node:os';
-import { type GroupShape, groupShape, type LoraOptions, Policy } from '@polymode/policy';
+import { type GroupShape, groupShape, type LoraOptions, Policy, samplingBytes } from '@polymode/policy';
 import { TrainerInputError } from './errors.js';
-import { fixedBytes, type MemoryEstimate, PassBytes, type SamplingSize, samplingBytes, totalOf } from './memory.js';
+import { fixedBytes, type MemoryEstimate, PassBytes, totalOf } from './memory.js';
 import type { TokenLoss } from './token-loss.js';
+
+/** What a step samples: groups of completions of some prompts. */
+export interface GroupSampling {
+  readonly prompts: number;
+  readonly groupSize: number;
+  /** tokens of the longest prompt, and of completions at most */
+  readonly promptLength: number;
+  readonly completionLength: number;
+}
 
 /** What a job asks of memory. */
 export interface MemoryDemand {
@@ -11,7 +20,7 @@ export interface MemoryDemand {
   /** whether the reference is a model of its own */
   readonly secondModel: boolean;
   /** null for methods that sample nothing */
-  readonly sampling: SamplingSize | null;
+  readonly sampling: GroupSampling | null;
   /** tokens of the longest prompt and the longest completion of a gradient */
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -86,9 +95,17 @@ function leastOf(demand: MemoryDemand): MemoryEstimate {
   const { policy, loss, secondModel, sampling } = demand;
   return {
     ...fixedBytes(policy, secondModel),
-    sampling: sampling === null ? 0 : samplingBytes(policy.config, sampling),
+    sampling: sampling === null ? 0 : bytesOfSampling(policy, sampling),
     training: new PassBytes(policy, loss).of(shapeOf(demand, 1), 1),
   };
+}
+
+function bytesOfSampling(
+  { config }: Policy,
+  { prompts, groupSize, promptLength, completionLength }: GroupSampling,
+): number {
+  const rows = prompts * groupSize;
+  return samplingBytes(config, { prompts, promptTokens: promptLength, rows, maxTokens: completionLength });
 }
 
 function shapeOf({ promptTokens, completionTokens }: MemoryDemand, groupSize: number): GroupShape {

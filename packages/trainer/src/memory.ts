@@ -21,7 +21,7 @@ export function totalOf(estimate: MemoryEstimate): number {
   return Object.values(estimate).reduce((a, b) => a + b, 0);
 }
 
-const PROCESS = 110 * 2 ** 20;
+const PROCESS = 130 * 2 ** 20;
 /** A compiled graph, its constants and what the runtime allocates beside its results. */
 const SESSION = 50 * 2 ** 20;
 /** The runtime's arena grows in blocks and leaves gaps: over what is alive at once, as measured on graphs of many shapes. */
@@ -82,27 +82,4 @@ export class PassBytes {
     }
     return bytes;
   }
-}
-
-/** What a step samples. */
-export interface SamplingSize {
-  readonly prompts: number;
-  readonly groupSize: number;
-  /** of the longest prompt, and of completions at most */
-  readonly promptLength: number;
-  readonly completionLength: number;
-}
-
-/** Rows that the sampler advances together at most. */
-const MOST_ROWS = 256;
-
-/** Caches twice, as rows are rearranged between segments, and logits as often as drawing looks at them. */
-export function samplingBytes(
-  config: ModelConfig,
-  { prompts, groupSize, promptLength, completionLength }: SamplingSize,
-): number {
-  const rows = Math.min(MOST_ROWS, prompts * groupSize);
-  const columns = Math.ceil(rows / groupSize) * promptLength + rows * completionLength;
-  const perColumn = 4 * 2 * config.numHiddenLayers * config.numKeyValueHeads * config.headDim;
-  return SESSION + 2 * columns * perColumn + 4 * rows * 4 * config.vocabSize;
 }

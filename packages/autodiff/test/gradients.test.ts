@@ -439,6 +439,7 @@ describe('shapes', () => {
       '[N] and [M] do not broadcast',
     ],
     ['add of types', () => add(x, input('b', 'int32', [3])), 'different types'],
+    ['where of types', () => where(greater(x, 0), x, input('b', 'int32', [3])), 'different types'],
     ['matmul', () => matmul(x, x), 'inner sizes of [2, 3] and [2, 3] differ'],
     ['reshape', () => reshape(x, [4]), 'has 6 elements and [4] has 4'],
     ['reshape to two names', () => reshape(x, ['A', 'B']), 'more than one named dimension'],

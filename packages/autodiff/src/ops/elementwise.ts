@@ -1,5 +1,5 @@
 import { onnxDataType } from '../onnx/model.js';
-import { constantGradient, ifAnew, type Op, type OpTable } from '../op.js';
+import { constantGradient, type EmitOptions, ifAnew, type Op, type OpTable } from '../op.js';
 import { broadcastShapes, ShapeError } from '../shape.js';
 import { type DType, makeNode, type Node, scalar, Tensor } from '../tensor.js';
 import { sumTo } from './reduce.js';
@@ -66,6 +66,7 @@ export const stopGradient = (x: Tensor): Tensor => unary('StopGradient', x);
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const dtype = a instanceof Tensor ? a.dtype : b instanceof Tensor ? b.dtype : 'float32';
   const [x, y] = [asTensor(a, dtype), asTensor(b, dtype)];
+  if (x.dtype !== y.dtype) throw new ShapeError(`Where: ${x} and ${y} have different types; cast one of them`);
   const shape = broadcastShapes('Where', condition.shape, x.shape, y.shape);
   return makeNode('Where', [condition, x, y], {}, [{ dtype, shape }])[0]!;
 }
@@ -76,9 +77,9 @@ export function cast(x: Tensor, dtype: DType): Tensor {
 }
 
 const lowerAs =
-  (opType: string): Op['lower'] =>
+  (opType: string, options: EmitOptions = {}): Op['lower'] =>
   (node, to) => {
-    to.emit(opType, node.inputs.map(to.use), { outputs: to.outputs(node) });
+    to.emit(opType, node.inputs.map(to.use), { ...options, outputs: to.outputs(node) });
   };
 
 type PairRule = (g: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly [Tensor, Tensor];
@@ -133,15 +134,7 @@ export const elementwiseOps: OpTable = {
   },
   // Of a gated layer's five wide results its backward pass needs two: the others follow from them.
   Silu: {
-    lower: (node, to) => {
-      const x = to.use(node.inputs[0]!);
-      const outputs = to.outputs(node);
-      if (to.profile === 'fused') {
-        to.emit('QuickGelu', [x], { domain: 'com.microsoft', attributes: { alpha: { float: 1 } }, outputs });
-        return;
-      }
-      to.emit('Mul', [x, to.emit('Sigmoid', [x])], { outputs });
-    },
+    lower: lowerAs('QuickGelu', { domain: 'com.microsoft', attributes: { alpha: { float: 1 } } }),
     // With s = σ(x): dx = g·s·(1 + x·(1 − s))
     gradient: unaryGradient((g, x) => {
       const s = sigmoid(x);
@@ -150,19 +143,7 @@ export const elementwiseOps: OpTable = {
     recompute: (_node, [x]) => [mul(x!, sigmoid(x!))],
   },
   GeluTanh: {
-    lower: (node, to) => {
-      const x = to.use(node.inputs[0]!);
-      const outputs = to.outputs(node);
-      if (to.profile === 'fused') {
-        to.emit('FastGelu', [x], { domain: 'com.microsoft', outputs });
-        return;
-      }
-      const times = (a: string, factor: number): string => to.emit('Mul', [a, to.scalar(factor, 'float32')]);
-      const plusOne = (a: string): string => to.emit('Add', [a, to.scalar(1, 'float32')]);
-      const cubic = to.emit('Mul', [x, plusOne(times(to.emit('Mul', [x, x]), GELU_CUBIC))]);
-      const inner = to.emit('Tanh', [times(cubic, Math.sqrt(2 / Math.PI))]);
-      to.emit('Mul', [times(x, 0.5), plusOne(inner)], { outputs });
-    },
+    lower: lowerAs('FastGelu', { domain: 'com.microsoft' }),
     // With t = tanh(u(x)): dx = g/2 · (1 + t + x·(1 − t²)·u′), u′ = √(2/π)·(1 + 3·0.044715 x²)
     gradient: unaryGradient((g, x) => {
       const t = geluInner(x);

@@ -1,4 +1,4 @@
-import { add, constant, gatherRows, geluTanh, layerNorm, less, split, type Tensor, where } from '@polymode/autodiff';
+import { add, gatherRows, geluTanh, layerNorm, less, split, type Tensor, where } from '@polymode/autodiff';
 import { type ModelConfig, UnsupportedConfigError } from '../config.js';
 import { project, weightOf } from '../transformer/parameters.js';
 import type { Family, LinearModule } from './family.js';
@@ -83,7 +83,7 @@ export const gpt2: Family = {
   embed(config, parameters, tokens, positions) {
     // Padding may lie beyond the context, where the table ends.
     const last = config.maxPositionEmbeddings - 1;
-    const known = where(less(positions, last), positions, constant([last], [1], 'int32'));
+    const known = where(less(positions, last), positions, last);
     return add(
       gatherRows(weightOf(parameters, 'transformer.wte.weight'), tokens),
       gatherRows(weightOf(parameters, 'transformer.wpe.weight'), known),

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { modelDirs } from '@polymode/policy/registry';
 import { type GraderSettings, readGraderSettings } from '@polymode/verifiers';
 import { z } from 'zod';
 
@@ -74,7 +75,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Ap
     host: env.POLYMODE_HOST,
     port: env.POLYMODE_PORT,
     dataDir: env.POLYMODE_DATA_DIR,
-    modelDirs: env.POLYMODE_MODELS_DIR ? [resolve(env.POLYMODE_MODELS_DIR)] : [],
+    modelDirs: modelDirs(env.POLYMODE_DATA_DIR, env.POLYMODE_MODELS_DIR),
     organizationId: env.POLYMODE_ORGANIZATION,
     maxUploadBytes: env.POLYMODE_MAX_UPLOAD_BYTES,
     graders: readGraderSettings(environment),

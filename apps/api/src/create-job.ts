@@ -191,7 +191,8 @@ function checkModel({ listBaseModels }: ApiDependencies, model: string): void {
   if (known.includes(model)) return;
   const advice = known.length > 0 ? `Base models here: ${known.join(', ')}.` : 'No base models are installed.';
   const reason = model.startsWith('ft:') ? 'cannot be trained further yet' : 'does not exist';
-  throw badRequest(`The model '${model}' ${reason}. ${advice}`, 'model', 'model_not_found');
+  const fetchable = /^[\w.-]+\/[\w.-]+$/.test(model) ? ` Fetch it with: polymode models pull ${model}` : '';
+  throw badRequest(`The model '${model}' ${reason}. ${advice}${fetchable}`, 'model', 'model_not_found');
 }
 
 async function fineTuneFile(db: Database, id: string, role: FileRole): Promise<FileRecord> {

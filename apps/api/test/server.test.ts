@@ -212,7 +212,7 @@ describe('parseConfig', () => {
       host: '127.0.0.1',
       port: 8000,
       dataDir: '/data',
-      modelDirs: [],
+      modelDirs: ['/data/models'],
       organizationId: 'polymode',
       maxUploadBytes: 512 * 1024 * 1024,
       graders: { endpointAllow: [] },

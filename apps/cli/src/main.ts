@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
+import { ModelsCommandError, runModels } from './models.js';
 import { type Stack, StackError, startStack } from './stack.js';
 
 const USAGE = `Usage: polymode up [options]
+       polymode models list | pull OWNER/NAME
 
 Starts PostgreSQL, the API and a worker on this machine, and leaves them running until Ctrl-C.
 
@@ -39,6 +41,16 @@ function readArguments() {
     });
   } catch (error) {
     return fail(`${error instanceof Error ? error.message : error}\n\n${USAGE}`, 2);
+  }
+}
+
+if (process.argv[2] === 'models') {
+  try {
+    await runModels(process.argv.slice(3));
+    process.exit(0);
+  } catch (error) {
+    if (error instanceof ModelsCommandError) fail(error.message, error.exitCode);
+    throw error;
   }
 }
 

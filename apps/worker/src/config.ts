@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { DeviceError, parseDevice } from '@polymode/autodiff';
+import { modelDirs } from '@polymode/policy/registry';
 import { type GraderSettings, readGraderSettings } from '@polymode/verifiers';
 
 /** Everything the worker reads from its environment, parsed once. */
@@ -39,7 +40,7 @@ export function readConfig(env: NodeJS.ProcessEnv): WorkerConfig {
     databaseUrl,
     redisUrl: env.REDIS_URL || undefined,
     dataDir: resolve(env.POLYMODE_DATA_DIR || '.polymode'),
-    modelDirs: env.POLYMODE_MODELS_DIR ? env.POLYMODE_MODELS_DIR.split(':').filter(Boolean) : [],
+    modelDirs: modelDirs(resolve(env.POLYMODE_DATA_DIR || '.polymode'), env.POLYMODE_MODELS_DIR),
     device: deviceName(env.POLYMODE_DEVICE || 'cpu'),
     threads: numberFrom(env, 'POLYMODE_THREADS', availableParallelism(), 1),
     lockMs: numberFrom(env, 'POLYMODE_LOCK_MS', 30_000, 500),

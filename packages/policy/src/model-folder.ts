@@ -15,7 +15,7 @@ export interface ModelFolder {
 }
 
 /** What a folder's model needs beside its weights. Anything else (READMEs, other formats) stays behind. */
-const CARRIED_FILES = new Set([
+export const CARRIED_FILES: ReadonlySet<string> = new Set([
   'config.json',
   'generation_config.json',
   'tokenizer.json',

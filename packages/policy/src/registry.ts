@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { ggufParameterCount } from './gguf/model.js';
 
 export interface BaseModel {
-  /** the folder's name, or the file's without `.gguf` */
+  /** the folder's name, with its owner's where it is from a hub, or the file's without `.gguf` */
   readonly id: string;
   /** a folder in Hugging Face layout, or one GGUF file */
   readonly format: 'safetensors' | 'gguf';
@@ -53,10 +53,30 @@ export async function parameterCount(model: BaseModel): Promise<number> {
   return counts.reduce((a, b) => a + b, 0);
 }
 
+/** Models in a folder, and in folders of owners in it, as in `Qwen/Qwen3-0.6B`. */
 function modelsIn(dir: string): (BaseModel | null)[] {
-  return readdirSync(dir)
-    .sort()
-    .map((name) => modelAt(join(dir, name)));
+  const inside = (path: string): string[] => (statSync(path).isDirectory() ? readdirSync(path).sort() : []);
+  // What begins with a dot is on its way.
+  return inside(dir)
+    .filter((name) => !name.startsWith('.'))
+    .flatMap((name) => {
+      const path = join(dir, name);
+      const itself = modelAt(path);
+      if (itself !== null) return [itself];
+      return inside(path).map((own) => {
+        const model = own.startsWith('.') ? null : modelAt(join(path, own));
+        return model?.format === 'safetensors' ? { ...model, id: `${name}/${own}` } : null;
+      });
+    });
+}
+
+/**
+ * Where models are kept beside those that ship: `models` in the data folder, and the folders of a list.
+ *
+ * @param list POLYMODE_MODELS_DIR: folders with colons between them
+ */
+export function modelDirs(dataDir: string, list: string | undefined): string[] {
+  return [join(dataDir, 'models'), ...(list ?? '').split(':').filter(Boolean)].map((dir) => resolve(dir));
 }
 
 /** The model that a path is, if it is one. */

@@ -95,7 +95,7 @@ function lowerGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile,
 
   const scope = new Scope(profile, null, [], '#g');
   for (const t of [...inputs, ...stored]) scope.names.set(t, leafName(t));
-  for (const node of writingOrder(roots)) if (!leafOps.has(node.op)) scope.use(node.outputs[0]!);
+  scope.lowerAll(writingOrder(roots));
   const results = Object.entries(outputs).map(([name, t]) => {
     const outputName = outputPrefix + name;
     scope.emit('Identity', [scope.use(t)], { outputs: [outputName] });
@@ -181,6 +181,11 @@ class Scope implements Lowering {
     }
     return this.names.get(tensor)!;
   };
+
+  /** @param order inputs before users */
+  lowerAll(order: readonly Node[]): void {
+    for (const node of order) if (!this.names.has(node.outputs[0]!)) this.lower(node);
+  }
 
   private lower(node: Node): void {
     if (node.op === 'Constant') {

@@ -3,7 +3,7 @@
  * README.md says what is compared with what; the last line is JSON.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const COMPARISONS = [
 
 const { values } = parseArgs({
   options: {
-    figures: { type: 'string', default: 'sampling,gradient_shared,gradient_repeated,grpo_step,adamw' },
+    figures: { type: 'string', default: 'sampling,gradient_shared,gradient_repeated,grpo_step,adamw,graders' },
     rounds: { type: 'string', default: '3' },
     group: { type: 'string', default: '16' },
     'prompt-tokens': { type: 'string', default: '256' },
@@ -90,13 +90,15 @@ try {
   const { ours, peer } = figures.grpo_step ?? {};
   ratios.peak_memory = peer ? { ratio: ours.peak_rss_bytes / peer.peak_rss_bytes } : null;
   if (ratios.peak_memory) console.log(`peak_memory: ${ratios.peak_memory.ratio.toFixed(2)} of the peer's`);
-  if (wanted.has('adamw')) ratios.adamw = await adamW();
+  if (wanted.has('adamw')) ratios.adamw = runBeside('../../autodiff/bench/adamw.mjs').ratio ?? null;
+  const graders = wanted.has('graders') ? runBeside('../../verifiers/bench/graders.mjs') : null;
 
   console.log(
     JSON.stringify({
       ratios,
       ceilings,
       figures,
+      graders,
       shape,
       model: process.env.POLYMODE_BENCH_MODEL === undefined ? `synthetic, ${values.layers} layers` : model,
       threads,
@@ -158,19 +160,17 @@ function describe(name, ours, peer, ideal) {
   return { ...figure, peer: { ...peer.summary, samples_per_second: peerRate }, ratio };
 }
 
-/** The optimizer has a benchmark of its own, beside it. @returns its `ratio`, or null where there is none */
-async function adamW() {
-  const script = here('../../autodiff/bench/adamw.mjs');
-  if (!existsSync(script)) return null;
+/** A package's own benchmark. @returns its last line */
+function runBeside(path) {
   const env = { ...process.env, ...(python === null ? {} : { POLYMODE_BENCH_PYTHON: python }) };
-  const { stdout, status } = spawnSync(process.execPath, [script], {
+  const { stdout, status } = spawnSync(process.execPath, [here(path)], {
     env,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   process.stdout.write(stdout);
-  if (status !== 0) throw new Error('the benchmark of AdamW failed');
-  return JSON.parse(stdout.trim().split('\n').at(-1)).ratio ?? null;
+  if (status !== 0) throw new Error(`${path} failed`);
+  return JSON.parse(stdout.trim().split('\n').at(-1));
 }
 
 function commit() {

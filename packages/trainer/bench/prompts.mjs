@@ -21,7 +21,9 @@ export async function makePrompts(modelDir, count, length) {
       if (tokens.length === length) return { messages, tokens };
       if (content === '' && tokens.length > length)
         throw new Error(`the chat template alone has ${tokens.length} tokens`);
-      content = tokens.length > length ? content.slice(0, content.length >> 1) : `${content} ${letter()}`;
+      // A letter with its blank is one token, or one for each byte.
+      if (tokens.length > length) content = content.slice(0, content.length >> 1);
+      else content += length - tokens.length === 1 ? letter() : ` ${letter()}`;
     }
   };
   return Array.from({ length: count }, make);

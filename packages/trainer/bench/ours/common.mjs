@@ -43,7 +43,7 @@ export async function loadPolicy({ model, rank, threads, full }) {
   const engine = new Engine({ threads });
   const adapter = full ? null : lora(rank);
   const policy = new Policy(config, engine, { paddingToken: 0, ...(adapter === null ? {} : { lora: adapter }) });
-  await policy.setWeights(weights);
+  await policy.moveWeights(weights);
   if (adapter !== null) await policy.setAdapter(initialAdapter(config, adapter, 1));
   return { policy, engine };
 }

@@ -10,6 +10,7 @@ const grader = {
   config: { type: 'string_check', name: 'length', input: '', reference: '', operation: 'eq' },
   name: 'length',
   type: 'string_check',
+  defaultOutcome: { type: 'text' },
   checkItem: () => [],
   grade: async ({ output_text: text }) => ({ reward: (text.length % 7) / 7, outcome: String(text.length) }),
 };

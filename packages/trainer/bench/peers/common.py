@@ -81,7 +81,8 @@ def conversation(tokenizer, draw, length):
             return {"messages": messages, "tokens": tokens}
         if len(tokens) > length:
             text = text[: len(text) // 2]
-        text += " " + draw.choice("bcdfghjklmnpqrstvwxz")
+        # A letter with its blank is one token, or one for each byte.
+        text += ("" if length - len(tokens) == 1 else " ") + draw.choice("bcdfghjklmnpqrstvwxz")
 
 
 def paced(args):

@@ -1,25 +1,27 @@
 import { type Grade, type Grader, GraderConfigError, UnreadableAnswerError } from '../grader.js';
 import type { GraderServices } from '../services.js';
 import { Definition, type GraderFactory, kindOf } from './definition.js';
+import { endpoint } from './endpoint.js';
 import { labelModel } from './label-model.js';
 import { multi } from './multi.js';
 import { scoreModel } from './score-model.js';
 import { stringCheck } from './string-check.js';
 import { task } from './task.js';
 import { textSimilarity } from './text-similarity.js';
+import { userCode } from './user-code.js';
 
 /** One entry per grader type. */
 const GRADERS: Readonly<Record<string, GraderFactory>> = {
+  endpoint,
+  javascript: userCode('javascript'),
   label_model: labelModel,
   multi: (definition, services) => multi(definition, (part) => compile(part, services)),
+  python: userCode('python'),
   score_model: scoreModel,
   string_check: stringCheck,
   task,
   text_similarity: textSimilarity,
 };
-
-/** Types of the OpenAI API that have no entry above, so that the refusal can say that the type is real. */
-const NOT_AVAILABLE = ['python', 'endpoint'];
 
 /**
  * Makes a grader from its API definition.
@@ -37,12 +39,6 @@ export function compileGrader(definition: unknown, services: GraderServices = {}
 function compile(definition: Definition, services: GraderServices): Grader {
   const type = definition.string('type');
   const available = Object.keys(GRADERS).join(', ');
-  if (NOT_AVAILABLE.includes(type)) {
-    definition.refuse(
-      'type',
-      `Graders of type '${type}' are not available in this version. Available types: ${available}.`,
-    );
-  }
   const factory = Object.hasOwn(GRADERS, type) ? GRADERS[type] : undefined;
   if (factory === undefined) {
     return definition.refuse('type', `Unknown grader type '${type}'. Available types: ${available}.`);

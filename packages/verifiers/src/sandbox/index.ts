@@ -43,8 +43,8 @@ const { resolve } = createRequire(import.meta.url);
 const MEBIBYTE = 1024 * 1024;
 /** Mebibytes of JavaScript objects; what graders allocate is not among them. */
 const HEAP_MB = 192;
-/** Mebibytes that a process takes before its first grader, snapshots of graders included. */
-const OVERHEAD_MB = 512;
+/** Mebibytes that a process may have beside: Python itself is 230, and each of the graders it keeps up to 100. */
+const OVERHEAD_MB = 768;
 
 function pythonProgram(memoryMb: number): SandboxProgram {
   const pyodide = dirname(resolve('pyodide/package.json'));

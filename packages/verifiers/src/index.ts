@@ -47,6 +47,8 @@ export type { Assessment, GenerateOptions, GradableTask, PromptStyle, Row, Task 
 export type { Expression, Operator } from './tasks/boolean/expression.js';
 export { type BooleanInstance, hypothesisSpace, type Observation } from './tasks/boolean/space.js';
 export type { BooleanOptions } from './tasks/boolean/tables.js';
+export type { CausalInstance, CausalObservation, Graph } from './tasks/causal/graph.js';
+export type { CausalOptions } from './tasks/causal/perturbations.js';
 export { type TaskName, tasks } from './tasks/index.js';
 export type { Structure, VoxelInstance } from './tasks/voxel/structure.js';
 export type { VoxelOptions } from './tasks/voxel/views.js';

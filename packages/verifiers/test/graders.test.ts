@@ -191,7 +191,7 @@ describe('definitions that are refused', () => {
     ],
     [{ ...stringCheck, input: '{{ sample.output_text.x }}' }, 'grader.input', 'no parts'],
     [{ type: 'task' }, 'grader.task', 'Missing'],
-    [{ type: 'task', task: 'hypospace/causal' }, 'grader.task', 'hypospace/boolean, hypospace/voxel'],
+    [{ type: 'task', task: 'hypospace/chess' }, 'grader.task', 'hypospace/boolean, hypospace/causal, hypospace/voxel'],
     [{ type: 'task', task: 'hypospace/voxel', grid: 3 }, 'grader.grid', 'Unknown field'],
   ])('%j: %s', (definition, param, message) => {
     const error = refused(definition);

@@ -1,5 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { type Assessment, compileGrader, hypothesisSpace, type Operator, summarize, tasks } from '@polymode/verifiers';
+import {
+  type Assessment,
+  compileGrader,
+  type GradableTask,
+  hypothesisSpace,
+  type Operator,
+  summarize,
+  type Task,
+  tasks,
+} from '@polymode/verifiers';
 import { describe, expect, it } from 'vitest';
 
 interface Case {
@@ -35,20 +44,13 @@ function read<T>(name: string): T {
 }
 
 /** Erases the types of the instances, which the vectors carry as plain JSON. */
-function verifierOf(domain: string): {
+function erased<Instance extends object>(
+  task: GradableTask & Pick<Task<Instance, never, never>, 'readInstance' | 'admissibleSet' | 'admissibleCount'>,
+): {
   assess(text: string, fields: Fields): Assessment;
   set(fields: Fields): string[];
   count(fields: Fields): number;
 } {
-  if (domain === 'boolean') {
-    const task = tasks['hypospace/boolean'];
-    return {
-      assess: (text, fields) => task.assess(text, fields),
-      set: (fields) => task.admissibleSet(task.readInstance(fields)),
-      count: (fields) => task.admissibleCount(task.readInstance(fields)),
-    };
-  }
-  const task = tasks['hypospace/voxel'];
   return {
     assess: (text, fields) => task.assess(text, fields),
     set: (fields) => task.admissibleSet(task.readInstance(fields)),
@@ -56,13 +58,19 @@ function verifierOf(domain: string): {
   };
 }
 
-describe.each(['boolean', 'voxel'] as const)('%s vectors', (domain) => {
+const DOMAINS = {
+  boolean: erased(tasks['hypospace/boolean']),
+  causal: erased(tasks['hypospace/causal']),
+  voxel: erased(tasks['hypospace/voxel']),
+} as const;
+
+describe.each(['boolean', 'causal', 'voxel'] as const)('%s vectors', (domain) => {
   const { instances, cases } = read<Cases>(`${domain}_cases`);
   const grader = compileGrader({ type: 'task', task: `hypospace/${domain}` });
 
   it.each(cases.map((c, i) => [`${i} ${c.tag}`, c] as const))('%s', async (_, c) => {
     const item = instances[c.instance]!;
-    const { key, valid } = verifierOf(domain).assess(c.text, item);
+    const { key, valid } = DOMAINS[domain].assess(c.text, item);
     expect({ parsed: key !== null, valid, key }).toEqual({ parsed: c.parsed, valid: c.valid, key: c.key });
     expect(grader.checkItem(item)).toEqual([]);
     expect(await grader.grade({ output_text: c.text }, item)).toEqual({
@@ -72,10 +80,10 @@ describe.each(['boolean', 'voxel'] as const)('%s vectors', (domain) => {
   });
 
   it.each(read<Sets>(`${domain}_sets`).sets.map((s) => [s.id, s] as const))('admissible set of %s', (_, set) => {
-    const members = verifierOf(domain).set(set);
+    const members = DOMAINS[domain].set(set);
     expect(members).toEqual([...set.members].sort());
     expect(members).toHaveLength(set.size);
-    expect(verifierOf(domain).count(set)).toBe(set.size);
+    expect(DOMAINS[domain].count(set)).toBe(set.size);
   });
 });
 
@@ -93,14 +101,14 @@ it.each(Object.entries(read<Sets>('boolean_sets').spaces ?? {}))('boolean space 
 
 describe('metrics vectors', () => {
   const { cases } = read<{ cases: MetricsCase[] }>('metrics');
-  const ours = cases.filter((c) => c.domain === 'boolean' || c.domain === 'voxel3d');
+  const domains: Record<string, keyof typeof DOMAINS> = { boolean: 'boolean', causal: 'causal', voxel3d: 'voxel' };
 
-  it('has cases of both tasks', () => {
-    expect(new Set(ours.map((c) => c.domain))).toEqual(new Set(['boolean', 'voxel3d']));
+  it('has cases of every task', () => {
+    expect(new Set(cases.map((c) => c.domain))).toEqual(new Set(Object.keys(domains)));
   });
 
-  it.each(ours.map((c, i) => [`${i} ${c.domain}`, c] as const))('%s', (_, c) => {
-    const { assess, set } = verifierOf(c.domain);
+  it.each(cases.map((c, i) => [`${i} ${c.domain}`, c] as const))('%s', (_, c) => {
+    const { assess, set } = DOMAINS[domains[c.domain]!];
     const admissible = set(c.instance);
     expect(admissible).toHaveLength(c.admissible);
     const summary = summarize(

@@ -1,9 +1,11 @@
 import { booleanTask } from './boolean/index.js';
+import { causalTask } from './causal/index.js';
 import { voxelTask } from './voxel/index.js';
 
 /** One entry per task that graders can name. */
 export const tasks = {
   'hypospace/boolean': booleanTask,
+  'hypospace/causal': causalTask,
   'hypospace/voxel': voxelTask,
 } as const;
 

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { HubError, type PullProgress, pullModel } from '@polymode/policy/hub';
 import { listBaseModels, modelDirs, parameterCount } from '@polymode/policy/registry';
+import { CommandError } from './command-error.js';
 
 export const MODELS_USAGE = `Usage: polymode models list
        polymode models pull OWNER/NAME [options]
@@ -16,19 +17,7 @@ Lists the base models that jobs can name, or fetches one from the Hugging Face H
 HF_TOKEN reads private and gated models, HF_ENDPOINT names another Hub.
 `;
 
-/** The command was called wrongly, or could not do what it was to do; the message is for its user. */
-export class ModelsCommandError extends Error {
-  override name = 'ModelsCommandError';
-  constructor(
-    message: string,
-    /** of the process */
-    readonly exitCode: number,
-  ) {
-    super(message);
-  }
-}
-
-/** @param args what follows `polymode models` @throws ModelsCommandError */
+/** @param args what follows `polymode models` @throws CommandError */
 export async function runModels(args: readonly string[]): Promise<void> {
   const { values, positionals } = readArguments(args);
   if (values.help) {
@@ -42,7 +31,7 @@ export async function runModels(args: readonly string[]): Promise<void> {
   } else if (command === 'pull' && id !== undefined && rest.length === 0) {
     await pull(id, resolve(values['models-dir'] ?? `${dataDir}/models`), values.revision, values.file);
   } else {
-    throw new ModelsCommandError(MODELS_USAGE, 2);
+    throw new CommandError(MODELS_USAGE, 2);
   }
 }
 
@@ -60,7 +49,7 @@ function readArguments(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new ModelsCommandError(`${error instanceof Error ? error.message : error}\n\n${MODELS_USAGE}`, 2);
+    throw new CommandError(`${error instanceof Error ? error.message : error}\n\n${MODELS_USAGE}`, 2);
   }
 }
 
@@ -92,7 +81,7 @@ async function pull(id: string, modelsDir: string, revision?: string, file?: str
     process.stdout.write(`${model.id} ${did}: commit ${commit}, in ${path}\n`);
   } catch (error) {
     if (error instanceof HubError || (error instanceof Error && error.name === 'UnsupportedConfigError')) {
-      throw new ModelsCommandError(error.message, 1);
+      throw new CommandError(error.message, 1);
     }
     throw error;
   }

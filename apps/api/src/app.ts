@@ -5,6 +5,7 @@ import { parse as parseQuery } from 'qs';
 import { bearerAuth } from './auth.js';
 import type { ApiDependencies } from './dependencies.js';
 import { ApiError, badRequest, errorHandling, sendError } from './errors.js';
+import { rateLimit } from './rate-limit.js';
 import { RequestLog } from './request-log.js';
 import { checkpointRoutes } from './routes/checkpoints.js';
 import { eventRoutes } from './routes/events.js';
@@ -54,6 +55,7 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
   });
 
   app.decorateRequest('jobId', null);
+  app.decorate('checkResponses', deps.checkResponses ?? false);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     // PostgreSQL's text holds every character but this one, so no id or filter has it.
@@ -71,6 +73,7 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
   await app.register(
     async (v1) => {
       await v1.register(bearerAuth, deps);
+      await v1.register(rateLimit, { requestsPerMinute: deps.requestsPerMinute ?? 0 });
       await v1.register(fileRoutes, deps);
       await v1.register(fineTuningJobRoutes, deps);
       await v1.register(eventRoutes, deps);

@@ -40,6 +40,7 @@ const Environment = z.object({
     });
     return z.NEVER;
   }),
+  POLYMODE_REQUESTS_PER_MINUTE: wholeNumber('POLYMODE_REQUESTS_PER_MINUTE', 6000, 0, 1_000_000_000),
   POLYMODE_MAX_UPLOAD_BYTES: wholeNumber('POLYMODE_MAX_UPLOAD_BYTES', 512 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
   LOG_LEVEL: optional,
 });
@@ -59,6 +60,8 @@ export interface ApiConfig {
   modelDirs: string[];
   organizationId: string;
   maxUploadBytes: number;
+  /** Of each key that has no number of its own; 0 for no limit. */
+  requestsPerMinute: number;
   graders: GraderSettings;
   logLevel?: string | undefined;
 }
@@ -78,6 +81,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Ap
     modelDirs: modelDirs(env.POLYMODE_DATA_DIR, env.POLYMODE_MODELS_DIR),
     organizationId: env.POLYMODE_ORGANIZATION,
     maxUploadBytes: env.POLYMODE_MAX_UPLOAD_BYTES,
+    requestsPerMinute: env.POLYMODE_REQUESTS_PER_MINUTE,
     graders: readGraderSettings(environment),
     logLevel: env.LOG_LEVEL,
   };

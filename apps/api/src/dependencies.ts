@@ -25,8 +25,10 @@ export interface ApiDependencies {
   graderServices: GraderServices;
   /** Rows that supervised and preference jobs need at least. @defaultValue 10, as OpenAI's */
   minimumExamples?: number;
-  /** `organization_id` of jobs, and part of the names of their models. */
-  organizationId: string;
   /** Largest file that can be uploaded. @defaultValue 512 MiB */
   maxUploadBytes?: number | undefined;
+  /** That each key may make which has no number of its own. @defaultValue 0, for no limit */
+  requestsPerMinute?: number | undefined;
+  /** Compare every JSON answer with its contract first: for tests. @defaultValue false */
+  checkResponses?: boolean | undefined;
 }

@@ -1,5 +1,11 @@
 import type { ErrorEnvelope } from '@polymode/contracts';
-import { FileInUseError, FileMissingError, UnknownCursorError } from '@polymode/db';
+import {
+  CheckpointMissingError,
+  FileInUseError,
+  FileMissingError,
+  ModelInUseError,
+  UnknownCursorError,
+} from '@polymode/db';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 
@@ -59,6 +65,8 @@ function toApiError(error: unknown, requestId: string): ApiError {
   }
   if (error instanceof FileMissingError) return badRequest(error.message, error.param, 'file_not_found');
   if (error instanceof FileInUseError) return wrongState(409, error.message, 'id', 'file_in_use');
+  if (error instanceof ModelInUseError) return wrongState(409, error.message, 'model', 'model_in_use');
+  if (error instanceof CheckpointMissingError) return badRequest(error.message, 'model', 'model_not_found');
   const foreseen = fromFastify(error);
   if (foreseen) return foreseen;
   return new ApiError(500, {

@@ -1,21 +1,19 @@
 import { type FineTuningJob, hyperparametersOf, type Metadata, ResolvedMethod } from '@polymode/contracts';
-import { type Database, getJob, type JobRecord } from '@polymode/db';
-import type { FastifyRequest } from 'fastify';
+import { type Caller, type Database, getJob, type JobRecord } from '@polymode/db';
 import { jobNotFound } from './errors.js';
 import { toSeconds } from './ids.js';
 
 /**
- * The job that the path names; the request's log line carries its id from here on.
+ * The job that the path names, if the caller's project has it.
  *
  * @throws ApiError 404
  */
 export async function existingJob(
   db: Database,
-  request: FastifyRequest<{ Params: { job: string } }>,
+  { params, caller }: { params: { fine_tuning_job_id: string }; caller: Caller },
 ): Promise<JobRecord> {
-  request.jobId = request.params.job;
-  const job = await getJob(db, request.params.job);
-  if (!job) throw jobNotFound(request.params.job);
+  const job = await getJob(db, caller.projectId, params.fine_tuning_job_id);
+  if (!job) throw jobNotFound(params.fine_tuning_job_id);
   return job;
 }
 
@@ -24,12 +22,13 @@ export function toJob(job: JobRecord): FineTuningJob {
   const method = ResolvedMethod.parse(job.method);
   const { n_epochs, batch_size, learning_rate_multiplier } = hyperparametersOf(method);
   const ended = job.status === 'succeeded' || job.status === 'failed' || job.status === 'cancelled';
+  const running = job.status === 'running' && job.estimatedFinishAt !== null;
   return {
     id: job.id,
     object: 'fine_tuning.job',
     created_at: toSeconds(job.createdAt),
     finished_at: job.finishedAt && toSeconds(job.finishedAt),
-    estimated_finish: null,
+    estimated_finish: running ? toSeconds(job.estimatedFinishAt!) : null,
     model: job.model,
     fine_tuned_model: job.fineTunedModel,
     user_provided_suffix: job.suffix,

@@ -7,7 +7,7 @@ import { createLogger, type Logger } from '@polymode/telemetry';
 import { openGraderServices } from '@polymode/verifiers';
 import { buildApp } from './app.js';
 import type { ApiConfig } from './config.js';
-import { startExpiry } from './expired-files.js';
+import { startHousekeeping } from './housekeeping.js';
 
 export interface ApiServer {
   /** Without a slash at its end, and without `/v1`. */
@@ -37,7 +37,10 @@ export async function startServer(
     await disconnectDatabase(db);
   };
   try {
-    const generatedKey = await ensureFirstKey(db, config.apiKey);
+    const generatedKey = await ensureFirstKey(db, {
+      organizationId: config.organizationId,
+      environmentKey: config.apiKey,
+    });
     const app = await buildApp({
       db,
       storage,
@@ -50,18 +53,18 @@ export async function startServer(
         return model && (await parameterCount(model).catch(() => undefined));
       },
       graderServices,
-      organizationId: config.organizationId,
       maxUploadBytes: config.maxUploadBytes,
+      requestsPerMinute: config.requestsPerMinute,
     });
     const address = await app.listen({ host: config.host, port: config.port });
-    const stopExpiry = startExpiry(db, storage, logger);
+    const stopHousekeeping = startHousekeeping(db, storage, logger);
     logger.info({ url: address, queue: queue.backend }, 'api is serving');
     return {
       url: address,
       generatedKey,
       close: async () => {
         await app.close();
-        await stopExpiry();
+        await stopHousekeeping();
         await release();
         logger.info('api has stopped');
       },

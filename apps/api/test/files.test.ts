@@ -241,7 +241,7 @@ describe('stored files', () => {
     const id = await uploadRows(api.client, voxelRow('1010'));
     const job = await api.client.fineTuning.jobs.create(jobBody(id));
     await api.client.fineTuning.jobs.cancel(job.id);
-    await deleteFile(api.db, id);
+    await deleteFile(api.db, api.projectId, id);
     expect(await api.client.fineTuning.jobs.retrieve(job.id)).toMatchObject({ training_file: id });
   });
 });

@@ -287,7 +287,6 @@ describe('creating a job', () => {
       listBaseModels: () => [{ id: 'polymode-tiny', createdAt: 0 }],
       parameterCount: async () => undefined,
       graderServices: {},
-      organizationId: 'acme',
     });
     const response = await app.inject({
       method: 'POST',

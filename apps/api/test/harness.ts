@@ -9,6 +9,7 @@ import {
   createApiKey,
   type Database,
   disconnectDatabase,
+  ensureDefaultProject,
   markRunning,
   recordCheckpoint,
 } from '@polymode/db';
@@ -22,6 +23,8 @@ import OpenAI, { APIError, toFile } from 'openai';
 export interface TestApi {
   url: string;
   key: string;
+  /** That the key belongs to. */
+  projectId: string;
   client: OpenAI;
   db: Database;
   storage: Storage;
@@ -59,15 +62,17 @@ export async function startTestApi(overrides: Partial<ApiDependencies> = {}): Pr
     ],
     parameterCount: async (model) => (model === 'polymode-tiny' ? 1_000_000 : undefined),
     graderServices,
-    organizationId: 'acme',
     maxUploadBytes: 1024 * 1024,
+    checkResponses: true,
     ...overrides,
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const { key } = await createApiKey(db, { name: 'test' });
+  const { id: projectId } = await ensureDefaultProject(db, 'acme');
+  const { key } = await createApiKey(db, { projectId, name: 'test', scope: 'admin' }, 'cli');
   return {
     url,
     key,
+    projectId,
     // Failures are tested for, so none may be hidden by a retry.
     client: new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0 }),
     db,

@@ -7,7 +7,8 @@ type Sdk = OpenAI.FineTuning.FineTuningJob;
 type Reinforcement = Extract<Ours.ResolvedMethod, { type: 'reinforcement' }>;
 
 // Compiled by `npm run typecheck`: an answer of ours that the SDK's types do not take is an error there.
-declare const job: Ours.FineTuningJob;
+// The service that this API is of pauses jobs too, and its SDK has no word for it.
+declare const job: Ours.FineTuningJob & { status: Exclude<Ours.JobStatus, 'paused'> };
 declare const event: Ours.FineTuningJobEvent;
 declare const checkpoint: Ours.FineTuningJobCheckpoint;
 declare const file: Ours.FileObject;
@@ -30,6 +31,13 @@ export const answers = () => ({
   checkpoint: checkpoint satisfies OpenAI.FineTuning.Jobs.FineTuningJobCheckpoint,
   // The SDK takes `evals` in requests and forgets it in answers.
   file: { ...file, purpose: file.purpose as Exclude<typeof file.purpose, 'evals'> } satisfies OpenAI.FileObject,
+  upload: null as unknown as Omit<Ours.Upload, 'file'> satisfies OpenAI.Upload,
+  part: null as unknown as Ours.UploadPart satisfies OpenAI.Uploads.UploadPart,
+  permission:
+    null as unknown as Ours.CheckpointPermission satisfies OpenAI.FineTuning.Checkpoints.PermissionListResponse,
+  permissionDeleted:
+    null as unknown as Ours.CheckpointPermissionDeleted satisfies OpenAI.FineTuning.Checkpoints.PermissionDeleteResponse,
+  modelDeleted: null as unknown as Ours.ModelDeleted satisfies OpenAI.ModelDeleted,
   deleted: null as unknown as Ours.FileDeleted satisfies OpenAI.FileDeleted,
   model: null as unknown as Ours.Model satisfies OpenAI.Model,
   // What OpenAI sends as token_usage is an object too, and its SDK says a number.

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildApp, parseConfig } from '@polymode/api';
-import { connectDatabase, createFile, disconnectDatabase } from '@polymode/db';
+import { connectDatabase, createFile, disconnectDatabase, ensureDefaultProject } from '@polymode/db';
 import { startTestDatabase, type TestDatabase } from '@polymode/db/testing';
 import { openStorage } from '@polymode/storage';
 import { createLogger } from '@polymode/telemetry';
@@ -156,11 +156,12 @@ describe('the server process', () => {
   it('deletes the bytes of expired files', async () => {
     const storage = openStorage({ dir: join(dir, 'storage') });
     const db = connectDatabase(database.url);
+    const { id: projectId } = await ensureDefaultProject(db, 'polymode');
     const keep = (id: string, expiresAt: Date | null) =>
       storage
         .put(`files/${id}`, Buffer.from('bytes'))
         .then(({ key, bytes, sha256 }) =>
-          createFile(db, { id, filename: id, purpose: 'vision', bytes, sha256, storageKey: key, expiresAt }),
+          createFile(db, { id, projectId, filename: id, purpose: 'vision', bytes, sha256, storageKey: key, expiresAt }),
         );
     await keep('file-expired', new Date(Date.now() - 1000));
     await keep('file-later', new Date(Date.now() + 3_600_000));
@@ -183,7 +184,6 @@ describe('the server process', () => {
       listBaseModels: () => [],
       parameterCount: async () => undefined,
       graderServices: {},
-      organizationId: 'acme',
     });
     expect((await app.inject('/healthz')).statusCode).toBe(200);
     expect((await app.inject('/readyz')).statusCode).toBe(503);
@@ -215,6 +215,7 @@ describe('parseConfig', () => {
       modelDirs: ['/data/models'],
       organizationId: 'polymode',
       maxUploadBytes: 512 * 1024 * 1024,
+      requestsPerMinute: 6000,
       graders: { endpointAllow: [] },
       logLevel: undefined,
     });
@@ -224,6 +225,7 @@ describe('parseConfig', () => {
     ['POLYMODE_PORT', '70000'],
     ['POLYMODE_ORGANIZATION', 'a:b'],
     ['POLYMODE_MAX_UPLOAD_BYTES', '1 GB'],
+    ['POLYMODE_REQUESTS_PER_MINUTE', '-1'],
     ['POLYMODE_JUDGE_BASE_URL', 'my-judge'],
   ])('refuses %s = %s', (name, value) => {
     expect(() => parseConfig({ DATABASE_URL, [name]: value })).toThrow(`${name} is '${value}'. Set `);

@@ -41,10 +41,14 @@ describe('keys', () => {
       expect(error).toMatchObject({ status: 401, type: 'invalid_request_error', code: 'invalid_api_key', param: null });
       expect(error.requestID).toMatch(/^req_/);
     }
-    const { key, record } = await createApiKey(api.db, { name: 'soon revoked' });
+    const { key, record } = await createApiKey(
+      api.db,
+      { projectId: api.projectId, name: 'soon revoked', scope: 'read' },
+      'cli',
+    );
     const headers = { authorization: `Bearer ${key}` };
     expect((await send('GET', '/v1/models', { headers })).status).toBe(200);
-    await revokeApiKey(api.db, record.id);
+    await revokeApiKey(api.db, api.projectId, record.id, 'cli');
     expect((await send('GET', '/v1/models', { headers })).status).toBe(401);
     const basic = { authorization: 'Basic abc' };
     await expectError(await send('GET', '/v1/models', { headers: basic }), 401, {
@@ -67,7 +71,7 @@ describe('every refusal has the shape of the API', () => {
     const response = await send('PUT', '/v1/fine_tuning/jobs/ftjob-1');
     expect(response.headers.get('allow')).toBe('GET, HEAD, OPTIONS');
     await expectError(response, 405, { type, code: 'method_not_supported' });
-    await expectError(await send('DELETE', '/v1/models/a%2Fb'), 405, { type, code: 'method_not_supported' });
+    await expectError(await send('PUT', '/v1/models/a%2Fb'), 405, { type, code: 'method_not_supported' });
   });
 
   it('for bodies that are broken, of another type, missing or too large', async () => {
@@ -168,6 +172,7 @@ describe('the transport', () => {
     const { data } = await api.client.files.list();
     const kept: string[] = [];
     for await (const key of api.storage.list('files')) kept.push(key);
-    expect(kept.sort()).toEqual(data.map((file) => `files/${file.id}`).sort());
+    const rows = await api.db.file.findMany({ where: { id: { in: data.map((file) => file.id) } } });
+    expect(kept.sort()).toEqual(rows.map((row) => row.storageKey).sort());
   });
 });

@@ -71,7 +71,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') });
     cleanUp.push(() => postgres.stop());
     await migrate(postgres.url);
-    const apiKey = await firstKey(postgres, options.apiKey);
+    const organizationId = options.env?.POLYMODE_ORGANIZATION ?? process.env.POLYMODE_ORGANIZATION ?? 'polymode';
+    const apiKey = await firstKey(postgres, organizationId, options.apiKey);
 
     const workerCount = options.workers ?? 1;
     const env = {
@@ -117,10 +118,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 }
 
 /** The given key, now accepted; or a generated one when there was none; or null. */
-async function firstKey(postgres: EmbeddedPostgres, given: string | undefined): Promise<string | null> {
+async function firstKey(
+  postgres: EmbeddedPostgres,
+  organizationId: string,
+  given: string | undefined,
+): Promise<string | null> {
   const db = connectDatabase(postgres.url, { maxConnections: 1 });
   try {
-    const generated = await ensureFirstKey(db, given);
+    const generated = await ensureFirstKey(db, { organizationId, environmentKey: given });
     return given ?? generated;
   } finally {
     await disconnectDatabase(db);

@@ -24,18 +24,18 @@ export async function readJobInput(
   modelDirs: readonly string[],
   graderServices: GraderServices,
 ): Promise<TrainerOptions> {
-  const model = findBaseModel(job.model, modelDirs);
+  const model = findBaseModel(job.baseModel, modelDirs);
   if (model === undefined) {
-    throw new TrainerInputError('model_not_found', 'model', `this worker has no base model '${job.model}'`);
+    throw new TrainerInputError('model_not_found', 'model', `this worker has no base model '${job.baseModel}'`);
   }
   const method = ResolvedMethod.parse(job.method);
   const rows = async <Row>(fileId: string | null, param: string): Promise<Row[]> =>
-    fileId === null ? [] : await readRows<Row>(db, storage, fileId, param);
+    fileId === null ? [] : await readRows<Row>(db, storage, job.projectId, fileId, param);
   const files = async <Row>() => ({
     trainRows: await rows<Row>(job.trainingFileId, 'training_file'),
     validationRows: await rows<Row>(job.validationFileId, 'validation_file'),
   });
-  const shared = { model: { path: model.path, name: job.model }, seed: job.seed };
+  const shared = { model: { path: model.path, name: job.baseModel }, seed: job.seed };
   switch (method.type) {
     case 'supervised':
       return {
@@ -70,8 +70,14 @@ export async function readJobInput(
   }
 }
 
-async function readRows<Row>(db: Database, storage: Storage, fileId: string, param: string): Promise<Row[]> {
-  const file = await getFile(db, fileId);
+async function readRows<Row>(
+  db: Database,
+  storage: Storage,
+  projectId: string,
+  fileId: string,
+  param: string,
+): Promise<Row[]> {
+  const file = await getFile(db, projectId, fileId);
   if (file === null) throw new TrainerInputError('file_not_found', param, `No such File object: ${fileId}`);
   const content = await text(await storage.get(file.storageKey));
   const lines = content.replace(/^\uFEFF/, '').split('\n');

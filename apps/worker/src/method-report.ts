@@ -1,5 +1,5 @@
 import type { ResolvedMethod } from '@polymode/contracts';
-import type { NewEvent } from '@polymode/db';
+import type { NewEvent, NewSample } from '@polymode/db';
 import type { StepReport } from '@polymode/trainer';
 import { preferenceReport, supervisedReport } from './imitation-report.js';
 import { reinforcementReport } from './reinforcement-report.js';
@@ -25,6 +25,21 @@ export function reportOf(method: ResolvedMethod): MethodReport {
     case 'dpo':
       return preferenceReport;
   }
+}
+
+/** What a step sampled, one prompt after the other; nothing for methods that sample nothing. */
+export function samplesOf({ groups }: StepReport): NewSample[] {
+  return groups.flatMap(({ row, completions }) =>
+    completions.map(({ text, tokens, finishReason, reward, outcome, advantage }) => ({
+      row,
+      text,
+      reward,
+      outcome,
+      advantage,
+      tokens,
+      finish: finishReason,
+    })),
+  );
 }
 
 /** The metrics event of one step, in the wording that OpenAI's service uses for the method. */

@@ -24,6 +24,7 @@ export async function writeResultFile(
   const stored = await storage.put(`files/${id}`, csv);
   await createFile(db, {
     id,
+    projectId: job.projectId,
     filename: 'step_metrics.csv',
     purpose: 'fine-tune-results',
     bytes: stored.bytes,

@@ -2,11 +2,14 @@ import type { Device } from '@polymode/autodiff';
 import { checkpointFormatsOf, fineTunedModelName, hyperparametersOf, ResolvedMethod } from '@polymode/contracts';
 import {
   acquireLease,
+  anyProject,
   type Database,
   failJob,
+  findCheckpoint,
   getJob,
   type JobError,
   type JobRecord,
+  type JobStatus,
   LeaseLostError,
   latestCheckpoint,
   markRunning,
@@ -18,12 +21,12 @@ import {
 import type { TakeAgain } from '@polymode/queue';
 import type { Storage } from '@polymode/storage';
 import { jobLogger, type Logger } from '@polymode/telemetry';
-import type { createTrainer, StepReport, Trainer } from '@polymode/trainer';
+import { type createTrainer, type StepReport, type Trainer, TrainerInputError } from '@polymode/trainer';
 import type { GraderServices } from '@polymode/verifiers';
 import { readCheckpoint, writeCheckpoint } from './checkpoint-writer.js';
 import { failedEvent, startedEvent, succeededEvents, warningEvents } from './job-events.js';
 import { readJobInput } from './job-input.js';
-import { reportOf, stepEvent } from './method-report.js';
+import { reportOf, samplesOf, stepEvent } from './method-report.js';
 import { writeResultFile } from './result-file.js';
 
 export interface RunJobContext {
@@ -64,7 +67,7 @@ export async function runJob(
   const logger = jobLogger(context.logger, jobId);
   const job = await acquireLease(db, jobId, owner, leaseMs);
   if (job === null) {
-    const now = await getJob(db, jobId);
+    const now = await getJob(db, anyProject, jobId);
     // Somebody holds it, or held it and died: look again when that lease has run out.
     return now?.status === 'queued' || now?.status === 'running' ? { retryAfterMs: leaseMs / 2 } : undefined;
   }
@@ -81,18 +84,21 @@ export async function runJob(
   try {
     const running = await markRunning(db, jobId, owner, [startedEvent()]);
     trainer = await openTrainer(context, running, logger);
-    const finished = await train(context, running, trainer, logger, () => stopping.aborted || lease.ended());
+    const finished = await train(context, running, trainer, logger, lease, stopping);
     if (finished) {
       await finish(context, running, trainer, logger);
       return undefined;
     }
-    if (lease.ended()) return undefined;
+    if (lease.ended() === 'lost') return undefined;
     await releaseLease(db, jobId, owner);
-    logger.info({ step: trainer.step }, 'job handed back');
-    return { retryAfterMs: 0 };
+    const paused = (await getJob(db, anyProject, jobId))?.status === 'paused';
+    logger.info({ step: trainer.step }, paused ? 'job paused' : 'job handed back');
+    return paused ? undefined : { retryAfterMs: 0 };
   } catch (error) {
     if (error instanceof LeaseLostError) {
       logger.info({ status: error.status, heldBy: error.heldBy }, 'job is no longer ours');
+      // Paused in the moment of its end: it will end when it is resumed.
+      if (error.status === 'paused') await releaseLease(db, jobId, owner);
       return undefined;
     }
     if (isOutage(error)) throw error; // the job is fine; the reconciler brings it back
@@ -113,6 +119,7 @@ async function openTrainer(context: RunJobContext, job: JobRecord, logger: Logge
     device: context.device.provider,
     deviceId: context.device.deviceId,
     threads: context.threads,
+    ...(await beginning(context, job)),
     ...(checkpoint === null ? {} : { resumeFrom: await readCheckpoint(context.storage, checkpoint) }),
   });
   logger.info(
@@ -122,21 +129,32 @@ async function openTrainer(context: RunJobContext, job: JobRecord, logger: Logge
   return trainer;
 }
 
+/** The checkpoint of another job that this one starts from. */
+async function beginning(
+  { db, storage }: RunJobContext,
+  { startCheckpointId }: JobRecord,
+): Promise<{ startFrom?: Map<string, Uint8Array> }> {
+  if (startCheckpointId === null) return {};
+  const checkpoint = await findCheckpoint(db, startCheckpointId);
+  if (checkpoint !== null) return { startFrom: await readCheckpoint(storage, checkpoint) };
+  throw new TrainerInputError('model_not_found', 'model', 'the checkpoint to start from does not exist any more');
+}
+
 /** @returns true when every step is done, false when it was told to stop before; then a snapshot holds where it stands */
 async function train(
   context: RunJobContext,
   job: JobRecord,
   trainer: Trainer,
   logger: Logger,
-  stop: () => boolean,
+  lease: Lease,
+  stopping: AbortSignal,
 ): Promise<boolean> {
   const { db, storage, owner } = context;
   const method = ResolvedMethod.parse(job.method);
   const told = reportOf(method);
   const { checkpoint_formats: formats, gguf_type: ggufType } = checkpointFormatsOf(method);
   const { eval_interval: evalInterval } = hyperparametersOf(method);
-  let savedStep = trainer.step;
-  let savedAt = Date.now();
+  let saved = { step: trainer.step, announced: false, at: Date.now() };
   const save = async (announced: boolean, report: StepReport | null): Promise<void> => {
     const metrics = { step: trainer.step, ...(report === null ? {} : told.checkpointMetrics(report)) };
     await writeCheckpoint(db, storage, job, owner, trainer, {
@@ -145,30 +163,45 @@ async function train(
       metrics,
       scratch: context.scratchDir,
     });
-    savedStep = trainer.step;
-    savedAt = Date.now();
+    saved = { step: trainer.step, announced, at: Date.now() };
   };
 
+  let lastReport: StepReport | null = null;
+  const began = { step: trainer.step, at: Date.now() };
   while (trainer.step < trainer.totalSteps) {
-    if (stop()) {
-      if (savedStep !== trainer.step) await save(false, null);
+    const why = lease.ended() ?? (stopping.aborted ? 'handing back' : null);
+    if (why !== null) {
+      // Whoever pauses a job may want to try what it has learned so far.
+      const pending = saved.step !== trainer.step;
+      if (why === 'paused' && trainer.step > 0 && (pending || !saved.announced)) await save(true, lastReport);
+      else if (why === 'handing back' && pending) await save(false, null);
       return false;
     }
     const report = await trainer.runStep();
-    await recordStep(db, {
+    lastReport = report;
+    const status = await recordStep(db, {
       jobId: job.id,
       owner,
       step: report.step,
       metrics: told.data(report),
       events: [stepEvent(report, told), ...warningEvents(report)],
       trainedTokens: trainer.trainedTokens,
+      estimatedFinishAt: estimatedFinish(began, trainer),
+      samples: samplesOf(report),
     });
+    lease.note(status);
     logger.debug({ step: report.step }, told.message(report).trim());
     const announced = report.step % evalInterval === 0 || report.step === trainer.totalSteps;
     if (announced) await save(true, report);
-    else if (Date.now() - savedAt >= context.snapshotSeconds * 1000) await save(false, null);
+    else if (Date.now() - saved.at >= context.snapshotSeconds * 1000) await save(false, null);
   }
   return true;
+}
+
+/** As if the steps to come took as long as those since this worker took the job up. */
+function estimatedFinish(began: { step: number; at: number }, { step, totalSteps }: Trainer): Date {
+  const now = Date.now();
+  return new Date(now + ((now - began.at) / Math.max(1, step - began.step)) * (totalSteps - step));
 }
 
 async function finish(context: RunJobContext, job: JobRecord, trainer: Trainer, logger: Logger): Promise<void> {
@@ -189,19 +222,31 @@ async function finish(context: RunJobContext, job: JobRecord, trainer: Trainer, 
   logger.info({ model: fineTunedModel }, 'job succeeded');
 }
 
-/** Renews the lease until stopped; `ended` tells that it was lost or that the job is not to be run any more. */
-function keepLease(context: RunJobContext, jobId: string, logger: Logger): { ended(): boolean; stop(): void } {
-  let over = false;
+interface Lease {
+  /** That it was lost, or that the job is not to be run for now or any more; null while it is. */
+  ended(): 'lost' | 'paused' | null;
+  /** What the database said of the job just now; null when it is another's. */
+  note(status: JobStatus | null): void;
+  stop(): void;
+}
+
+/** Renews the lease until stopped. */
+function keepLease(context: RunJobContext, jobId: string, logger: Logger): Lease {
+  let over: 'lost' | 'paused' | null = null;
+  const note = (status: JobStatus | null): void => {
+    if (over === 'lost') return;
+    if (status === 'paused') over = 'paused';
+    else over = status === 'running' || status === 'queued' ? null : 'lost';
+  };
   const timer = setInterval(async () => {
     try {
-      const status = await renewLease(context.db, jobId, context.owner, context.leaseMs);
-      if (status !== 'running' && status !== 'queued') over = true;
+      note(await renewLease(context.db, jobId, context.owner, context.leaseMs));
     } catch (err) {
       // The database may be back before the lease runs out; if not, the next write finds out.
       logger.warn({ err }, 'lease could not be renewed');
     }
   }, context.leaseMs / 3);
-  return { ended: () => over, stop: () => clearInterval(timer) };
+  return { ended: () => over, note, stop: () => clearInterval(timer) };
 }
 
 async function giveUp(

@@ -8,7 +8,7 @@ import {
   ResolvedSupervisedHyperparameters,
   SupervisedHyperparameters,
 } from './imitation-hyperparameters.js';
-import { listOf, pageQuery } from './pagination.js';
+import { listOf, pageQuery, queryFlag } from './pagination.js';
 
 /** Up to 16 pairs of strings that a client hangs on a job and can list by. */
 export const Metadata = z
@@ -57,7 +57,7 @@ export const Method = z.discriminatedUnion(
 export type Method = z.infer<typeof Method>;
 
 export const CreateJobRequest = z.strictObject({
-  /** Id of a base model. */
+  /** A base model, or a fine-tuned model or checkpoint to train further. */
   model: z.string().min(1),
   /** Id of a file with purpose `fine-tune`. */
   training_file: z.string().min(1),
@@ -84,7 +84,34 @@ export const CreateJobRequest = z.strictObject({
 });
 export type CreateJobRequest = z.infer<typeof CreateJobRequest>;
 
-export const JobStatus = z.enum(['validating_files', 'queued', 'running', 'succeeded', 'failed', 'cancelled']);
+export const CreateJobQuery = z.object({
+  /** Only check the request and say what would come of it; nothing is stored. */
+  dry_run: queryFlag,
+});
+
+/** A new job from a checkpoint of another. What is left out is as it was there. */
+export const ForkJobRequest = z.strictObject({
+  /** Id, model name or step of a checkpoint of the job; left out: its last. */
+  checkpoint: z.union([z.int().min(1), z.string().min(1)]).nullish(),
+  /** Those to change; the rest stay as they were. */
+  hyperparameters: z.record(z.string(), z.unknown()).nullish(),
+  training_file: z.string().min(1).nullish(),
+  validation_file: z.string().min(1).nullish(),
+  suffix: CreateJobRequest.shape.suffix,
+  seed: CreateJobRequest.shape.seed,
+  metadata: Metadata.nullish(),
+});
+export type ForkJobRequest = z.infer<typeof ForkJobRequest>;
+
+export const JobStatus = z.enum([
+  'validating_files',
+  'queued',
+  'running',
+  'paused',
+  'succeeded',
+  'failed',
+  'cancelled',
+]);
 export type JobStatus = z.infer<typeof JobStatus>;
 
 export const JobError = z.object({ code: z.string(), message: z.string(), param: z.string().nullable() });
@@ -152,7 +179,9 @@ export const FineTuningJob = z.object({
   object: z.literal('fine_tuning.job'),
   created_at: z.int(),
   finished_at: z.int().nullable(),
+  /** As of the last step; null while the job does not run. */
   estimated_finish: z.int().nullable(),
+  /** As the request named it. */
   model: z.string(),
   /** null until the job has succeeded. */
   fine_tuned_model: z.string().nullable(),
@@ -172,17 +201,6 @@ export const FineTuningJob = z.object({
   method: ResolvedMethod,
 });
 export type FineTuningJob = z.infer<typeof FineTuningJob>;
-
-export const FineTuningJobEvent = z.object({
-  id: z.string(),
-  object: z.literal('fine_tuning.job.event'),
-  created_at: z.int(),
-  level: z.enum(['info', 'warn', 'error']),
-  message: z.string(),
-  type: z.enum(['message', 'metrics']),
-  data: z.record(z.string(), z.unknown()).nullable(),
-});
-export type FineTuningJobEvent = z.infer<typeof FineTuningJobEvent>;
 
 export const FineTuningJobCheckpoint = z.object({
   id: z.string(),
@@ -218,15 +236,11 @@ export const ListJobsQuery = z.object({
     .optional(),
 });
 export type ListJobsQuery = z.infer<typeof ListJobsQuery>;
-export const ListEventsQuery = z.object(pageQuery({ fallback: 20, maximum: 100 }));
-export type ListEventsQuery = z.infer<typeof ListEventsQuery>;
 export const ListCheckpointsQuery = z.object(pageQuery({ fallback: 10, maximum: 100 }));
 export type ListCheckpointsQuery = z.infer<typeof ListCheckpointsQuery>;
 
 export const FineTuningJobList = listOf(FineTuningJob);
 export type FineTuningJobList = z.infer<typeof FineTuningJobList>;
-export const FineTuningJobEventList = listOf(FineTuningJobEvent);
-export type FineTuningJobEventList = z.infer<typeof FineTuningJobEventList>;
 export const FineTuningJobCheckpointList = listOf(FineTuningJobCheckpoint);
 export type FineTuningJobCheckpointList = z.infer<typeof FineTuningJobCheckpointList>;
 export const CheckpointFileList = listOf(CheckpointFile);
@@ -239,11 +253,11 @@ export type CheckpointFileList = z.infer<typeof CheckpointFileList>;
  */
 export function fineTunedModelName(job: {
   id: string;
-  model: string;
+  baseModel: string;
   organizationId: string;
   suffix: string | null;
 }): string {
-  return `ft:${job.model}:${job.organizationId}:${job.suffix ?? ''}:${job.id.slice(-8)}`;
+  return `ft:${job.baseModel}:${job.organizationId}:${job.suffix ?? ''}:${job.id.slice(-8)}`;
 }
 
 /** Name of the model that a job's checkpoint at a step holds. */

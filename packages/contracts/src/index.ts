@@ -1,11 +1,13 @@
 /** Request and response schemas of Polymode's API, shared by its server and its clients. Depends on zod alone. */
 export * from './checkpoint-formats.js';
+export * from './dry-run.js';
 export * from './errors.js';
 export * from './files.js';
 export * from './fine-tuning-jobs.js';
 export * from './graders.js';
 export * from './hyperparameters.js';
 export * from './imitation-hyperparameters.js';
+export * from './job-records.js';
 export {
   HyperparameterError,
   LoraHyperparameters,
@@ -13,4 +15,10 @@ export {
   type TrainingData,
 } from './learner-hyperparameters.js';
 export * from './models.js';
+export * from './operation.js';
+export { operations } from './operations/index.js';
+export * from './organization.js';
+export * from './permissions.js';
 export { type RequestProblem, requestProblem } from './request-problem.js';
+export * from './uploads.js';
+export * from './webhooks.js';

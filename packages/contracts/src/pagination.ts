@@ -1,11 +1,16 @@
 import { z } from 'zod';
 
 /** A whole number in a query string. */
-const queryInteger = (minimum: number, maximum: number) =>
+export const queryInteger = (minimum: number, maximum: number) =>
   z.preprocess(
     (value) => (typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value),
     z.int().min(minimum).max(maximum),
   );
+
+/** `true` or `false` in a query string; anything else is refused. */
+export const queryFlag = z
+  .preprocess((value) => (value === 'true' ? true : value === 'false' ? false : value), z.boolean())
+  .default(false);
 
 /** `after` and `limit` of a list request. @param options.fallback page size when the client names none */
 export const pageQuery = (options: { fallback: number; maximum: number }) => ({

@@ -173,7 +173,7 @@ describe('requestProblem', () => {
 
 describe('checkpointModelName', () => {
   it('is made of base, organization, suffix and the end of the job id', () => {
-    const parts = { id: 'ftjob-abcdefgh12345678', model: 'polymode-tiny', organizationId: 'acme', suffix: 'v2' };
+    const parts = { id: 'ftjob-abcdefgh12345678', baseModel: 'polymode-tiny', organizationId: 'acme', suffix: 'v2' };
     expect(checkpointModelName(parts, 8)).toBe('ft:polymode-tiny:acme:v2:12345678:ckpt-step-8');
     expect(checkpointModelName({ ...parts, suffix: null }, 8)).toBe('ft:polymode-tiny:acme::12345678:ckpt-step-8');
   });

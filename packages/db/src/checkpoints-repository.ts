@@ -49,12 +49,13 @@ export function checkpointId(jobId: string, step: number): string {
  * Records a checkpoint, its files and events together. A checkpoint that exists keeps its files; it becomes announced when
  * this call announces it.
  *
- * @throws LeaseLostError when `owner` does not hold the job or it is not running; nothing is recorded then
+ * @throws LeaseLostError when `owner` does not hold the job or it neither runs nor was paused; nothing is recorded then
  */
 export async function recordCheckpoint(db: Database, checkpoint: NewCheckpoint): Promise<CheckpointRecord> {
   const id = checkpointId(checkpoint.jobId, checkpoint.step);
   return db.$transaction(async (tx) => {
-    await lockLeasedJob(tx, checkpoint.jobId, checkpoint.owner);
+    // Pausing asks for one more checkpoint.
+    await lockLeasedJob(tx, checkpoint.jobId, checkpoint.owner, ['running', 'paused']);
     await tx.checkpoint.createMany({
       data: [
         {
@@ -85,13 +86,23 @@ export async function recordCheckpoint(db: Database, checkpoint: NewCheckpoint):
 
 /** A checkpoint of that job, announced or not; null when there is none. */
 export async function getCheckpoint(db: Database, jobId: string, id: string): Promise<CheckpointRecord | null> {
-  const row = await db.checkpoint.findFirst({ where: { id, jobId }, include: withFiles });
+  const row = await db.checkpoint.findFirst({ where: { id, jobId, deletedAt: null }, include: withFiles });
+  return row && toCheckpointRecord(row);
+}
+
+/** A checkpoint of any job, for those who may use it; null when it was deleted. */
+export async function findCheckpoint(db: Database, id: string): Promise<CheckpointRecord | null> {
+  const row = await db.checkpoint.findFirst({ where: { id, deletedAt: null }, include: withFiles });
   return row && toCheckpointRecord(row);
 }
 
 /** The one to resume from: the largest step, announced or not; null before the first. */
 export async function latestCheckpoint(db: Database, jobId: string): Promise<CheckpointRecord | null> {
-  const row = await db.checkpoint.findFirst({ where: { jobId }, orderBy: { step: 'desc' }, include: withFiles });
+  const row = await db.checkpoint.findFirst({
+    where: { jobId, deletedAt: null },
+    orderBy: { step: 'desc' },
+    include: withFiles,
+  });
   return row && toCheckpointRecord(row);
 }
 
@@ -109,43 +120,12 @@ export async function listCheckpoints(
   }
   // A job's steps only grow, so the newest checkpoint is the one of the largest step.
   const rows = await db.checkpoint.findMany({
-    where: { jobId, announced: true, ...(before === undefined ? {} : { step: { lt: before } }) },
+    where: { jobId, announced: true, deletedAt: null, ...(before === undefined ? {} : { step: { lt: before } }) },
     orderBy: { step: 'desc' },
     take: request.limit + 1,
     include: withFiles,
   });
   return toPage(rows, request.limit, toCheckpointRecord);
-}
-
-/** Every announced checkpoint of every job, newest first, for the list of models. */
-export async function listCheckpointModels(
-  db: Database,
-): Promise<{ model: string; jobId: string; checkpointId: string; createdAt: Date }[]> {
-  const rows = await db.checkpoint.findMany({
-    where: { announced: true },
-    orderBy: { seq: 'desc' },
-    select: { id: true, jobId: true, modelName: true, createdAt: true },
-  });
-  return rows.map((row) => ({
-    model: row.modelName,
-    jobId: row.jobId,
-    checkpointId: row.id,
-    createdAt: row.createdAt,
-  }));
-}
-
-/**
- * The checkpoint behind a model name: of `…:ckpt-step-n` that one, of a job's `fine_tuned_model` its last.
- *
- * @returns null when no announced checkpoint has that name
- */
-export async function findCheckpointByModel(db: Database, model: string): Promise<CheckpointRecord | null> {
-  const row = await db.checkpoint.findFirst({
-    where: { announced: true, OR: [{ modelName: model }, { job: { fineTunedModel: model } }] },
-    orderBy: { step: 'desc' },
-    include: withFiles,
-  });
-  return row && toCheckpointRecord(row);
 }
 
 /**
@@ -167,9 +147,9 @@ export async function forgetResumeSnapshots(
   });
 }
 
-const withFiles = { files: { orderBy: { path: 'asc' } } } as const;
+export const withFiles = { files: { orderBy: { path: 'asc' } } } as const;
 
-function toCheckpointRecord(row: Checkpoint & { files: CheckpointFile[] }): CheckpointRecord {
+export function toCheckpointRecord(row: Checkpoint & { files: CheckpointFile[] }): CheckpointRecord {
   return {
     id: row.id,
     jobId: row.jobId,

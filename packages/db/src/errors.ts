@@ -17,6 +17,25 @@ export class FileMissingError extends Error {
   }
 }
 
+/** A job is to start from a checkpoint that was deleted meanwhile. */
+export class CheckpointMissingError extends Error {
+  override readonly name = 'CheckpointMissingError';
+  constructor(readonly checkpointId: string) {
+    super(`Checkpoint ${checkpointId} does not exist any more.`);
+  }
+}
+
+/** A model or checkpoint is still needed by jobs that have not ended. */
+export class ModelInUseError extends Error {
+  override readonly name = 'ModelInUseError';
+  constructor(
+    readonly model: string,
+    readonly jobIds: string[],
+  ) {
+    super(`The model '${model}' is used by ${jobIds.join(', ')}. Wait for the job to end, or cancel it first.`);
+  }
+}
+
 /** The file is still needed by jobs that have not ended. */
 export class FileInUseError extends Error {
   override readonly name = 'FileInUseError';

@@ -2,9 +2,11 @@ import type { Database, DatabaseOrTransaction, Prisma } from './client.js';
 import { FileInUseError, UnknownCursorError } from './errors.js';
 import type { File, FileStatus } from './generated/client.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
+import { inProject, type ProjectScope } from './project-scope.js';
 
 export interface FileRecord {
   id: string;
+  projectId: string;
   filename: string;
   purpose: string;
   bytes: number;
@@ -19,6 +21,7 @@ export interface FileRecord {
 
 export interface NewFile {
   id: string;
+  projectId: string;
   filename: string;
   purpose: string;
   bytes: number;
@@ -37,9 +40,9 @@ export async function createFile(db: DatabaseOrTransaction, file: NewFile): Prom
   return toFileRecord(await db.file.findUniqueOrThrow({ where: { id: file.id } }));
 }
 
-/** The file, or null when there is none, it was deleted, or it has expired. */
-export async function getFile(db: DatabaseOrTransaction, id: string): Promise<FileRecord | null> {
-  const row = await db.file.findFirst({ where: { id, ...readable(new Date()) } });
+/** The file, or null when the project has none, it was deleted, or it has expired. */
+export async function getFile(db: DatabaseOrTransaction, scope: ProjectScope, id: string): Promise<FileRecord | null> {
+  const row = await db.file.findFirst({ where: { id, ...inProject(scope), ...readable(new Date()) } });
   return row && toFileRecord(row);
 }
 
@@ -49,17 +52,18 @@ export interface ListFiles extends PageRequest {
   order?: 'asc' | 'desc' | undefined;
 }
 
-export async function listFiles(db: Database, request: ListFiles): Promise<Page<FileRecord>> {
+export async function listFiles(db: Database, projectId: string, request: ListFiles): Promise<Page<FileRecord>> {
   const order = request.order ?? 'desc';
   let beyond: Prisma.FileWhereInput = {};
   if (request.after !== undefined) {
     // A deleted file still marks a place in the list, so a client may delete while it pages.
-    const cursor = await db.file.findUnique({ where: { id: request.after }, select: { seq: true } });
+    const cursor = await db.file.findFirst({ where: { id: request.after, projectId }, select: { seq: true } });
     if (!cursor) throw new UnknownCursorError(request.after);
     beyond = { seq: order === 'desc' ? { lt: cursor.seq } : { gt: cursor.seq } };
   }
   const rows = await db.file.findMany({
     where: {
+      projectId,
       ...readable(new Date()),
       ...beyond,
       ...(request.purpose === undefined ? {} : { purpose: request.purpose }),
@@ -73,18 +77,19 @@ export async function listFiles(db: Database, request: ListFiles): Promise<Page<
 /**
  * Deletes a file for every reader. The caller then deletes the bytes under the returned `storageKey`.
  *
- * @returns the file as it was, or null when there is none
+ * @returns the file as it was, or null when the project has none
  * @throws FileInUseError while a job that has not ended names it
  */
-export async function deleteFile(db: Database, id: string): Promise<FileRecord | null> {
+export async function deleteFile(db: Database, scope: ProjectScope, id: string): Promise<FileRecord | null> {
   return db.$transaction(async (tx) => {
     // The lock keeps a job from being created on this file between the check and the deletion: createJob locks it too.
     const locked = await tx.$queryRaw<{ id: string }[]>`
       SELECT id FROM files WHERE id = ${id} AND deleted_at IS NULL FOR UPDATE`;
     if (locked.length === 0) return null;
+    if ((await tx.file.count({ where: { id, ...inProject(scope) } })) === 0) return null;
     const users = await tx.fineTuningJob.findMany({
       where: {
-        status: { in: ['validating_files', 'queued', 'running'] },
+        status: { in: ['validating_files', 'queued', 'running', 'paused'] },
         OR: [{ trainingFileId: id }, { validationFileId: id }],
       },
       select: { id: true },

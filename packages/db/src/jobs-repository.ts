@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   type Database,
   type DatabaseOrTransaction,
@@ -6,11 +7,13 @@ import {
   toJson,
   toNullableJson,
 } from './client.js';
-import { FileMissingError, UnknownCursorError } from './errors.js';
+import { CheckpointMissingError, FileMissingError, UnknownCursorError } from './errors.js';
 import { insertEvents, type NewEvent } from './events-repository.js';
 import type { FineTuningJob, JobStatus } from './generated/client.js';
 import { lockLeasedJob } from './leases.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
+import { anyProject, inProject, type ProjectScope } from './project-scope.js';
+import { tellWebhooks } from './webhooks-repository.js';
 
 export interface JobError {
   code: string;
@@ -20,8 +23,16 @@ export interface JobError {
 
 export interface JobRecord {
   id: string;
+  projectId: string;
   status: JobStatus;
+  /** As the request named it: a base model, a fine-tuned one or a checkpoint. */
   model: string;
+  /** The base model under it. */
+  baseModel: string;
+  /** The checkpoint that training starts from; null: from the base model. */
+  startCheckpointId: string | null;
+  /** sha256 of the request that carried an idempotency key. */
+  requestHash: string | null;
   fineTunedModel: string | null;
   organizationId: string;
   suffix: string | null;
@@ -37,6 +48,8 @@ export interface JobRecord {
   createdAt: Date;
   startedAt: Date | null;
   finishedAt: Date | null;
+  /** When the job will probably have ended, as of its last step. */
+  estimatedFinishAt: Date | null;
   leaseOwner: string | null;
   leaseExpiresAt: Date | null;
   /** Times that a worker took the job up since its last recorded step. */
@@ -45,7 +58,12 @@ export interface JobRecord {
 
 export interface NewJob {
   id: string;
+  projectId: string;
   model: string;
+  /** @defaultValue `model` */
+  baseModel?: string;
+  startCheckpointId?: string | null;
+  requestHash?: string | null;
   organizationId: string;
   suffix?: string | null;
   trainingFileId: string;
@@ -63,6 +81,7 @@ export interface NewJob {
  *
  * @returns the job, and whether this call made it
  * @throws FileMissingError when one of its files does not exist, was deleted or has expired
+ * @throws CheckpointMissingError when the checkpoint to start from was deleted
  */
 export async function createJob(
   db: Database,
@@ -74,10 +93,12 @@ export async function createJob(
     if (existing) return { job: toJobRecord(existing), created: false };
     await lockFile(tx, job.trainingFileId, 'training_file');
     if (job.validationFileId) await lockFile(tx, job.validationFileId, 'validation_file');
+    if (job.startCheckpointId) await lockCheckpoint(tx, job.startCheckpointId);
     const { count } = await tx.fineTuningJob.createMany({
       data: [
         {
           ...job,
+          baseModel: job.baseModel ?? job.model,
           status: job.status ?? 'queued',
           method: toJson(job.method),
           hyperparameters: toJson(job.hyperparameters),
@@ -93,8 +114,9 @@ export async function createJob(
   });
 }
 
-export async function getJob(db: DatabaseOrTransaction, id: string): Promise<JobRecord | null> {
-  const row = await db.fineTuningJob.findUnique({ where: { id } });
+/** The job, or null when the project has none of that id. */
+export async function getJob(db: DatabaseOrTransaction, scope: ProjectScope, id: string): Promise<JobRecord | null> {
+  const row = await db.fineTuningJob.findFirst({ where: { id, ...inProject(scope) } });
   return row && toJobRecord(row);
 }
 
@@ -104,10 +126,13 @@ export interface ListJobs extends PageRequest {
 }
 
 /** Newest first. */
-export async function listJobs(db: Database, request: ListJobs): Promise<Page<JobRecord>> {
-  const where: Prisma.FineTuningJobWhereInput[] = [];
+export async function listJobs(db: Database, projectId: string, request: ListJobs): Promise<Page<JobRecord>> {
+  const where: Prisma.FineTuningJobWhereInput[] = [{ projectId }];
   if (request.after !== undefined) {
-    const cursor = await db.fineTuningJob.findUnique({ where: { id: request.after }, select: { seq: true } });
+    const cursor = await db.fineTuningJob.findFirst({
+      where: { id: request.after, projectId },
+      select: { seq: true },
+    });
     if (!cursor) throw new UnknownCursorError(request.after);
     where.push({ seq: { lt: cursor.seq } });
   }
@@ -121,20 +146,6 @@ export async function listJobs(db: Database, request: ListJobs): Promise<Page<Jo
     take: request.limit + 1,
   });
   return toPage(rows, request.limit, toJobRecord);
-}
-
-/** Jobs that made a model, newest first. */
-export async function listFineTunedModels(db: Database): Promise<{ model: string; jobId: string; createdAt: Date }[]> {
-  const rows = await db.fineTuningJob.findMany({
-    where: { status: 'succeeded', fineTunedModel: { not: null } },
-    orderBy: { seq: 'desc' },
-    select: { id: true, fineTunedModel: true, finishedAt: true, createdAt: true },
-  });
-  return rows.map((row) => ({
-    model: row.fineTunedModel ?? '',
-    jobId: row.id,
-    createdAt: row.finishedAt ?? row.createdAt,
-  }));
 }
 
 /**
@@ -184,7 +195,7 @@ export async function acquireLease(
     WHERE id = ${jobId} AND status IN ('queued', 'running')
       AND (lease_owner IS NULL OR lease_owner = ${owner} OR lease_expires_at <= clock_timestamp())`;
   if (count === 0) return null;
-  const job = await getJob(db, jobId);
+  const job = await getJob(db, anyProject, jobId);
   return job?.leaseOwner === owner ? job : null;
 }
 
@@ -251,6 +262,7 @@ export async function succeedJob(
       data: { ...result, trainedTokens: BigInt(result.trainedTokens), status: 'succeeded', ...finished() },
     });
     await insertEvents(tx, jobId, events);
+    await tellWebhooks(tx, row, 'fine_tuning.job.succeeded');
     return toJobRecord(row);
   });
 }
@@ -283,6 +295,7 @@ export async function failJob(
       data: { status: 'failed', error: toJson({ ...error }), ...finished() },
     });
     await insertEvents(tx, jobId, events);
+    await tellWebhooks(tx, row, 'fine_tuning.job.failed');
     return toJobRecord(row);
   });
 }
@@ -290,21 +303,84 @@ export async function failJob(
 /**
  * To `cancelled`, from any state that is not final. The worker sees it at its next step and writes nothing more.
  *
- * @returns the job as it is now and whether this call cancelled it; null when there is no such job
+ * @returns the job as it is now and whether this call cancelled it; null when the project has none
  */
 export async function cancelJob(
   db: Database,
+  scope: ProjectScope,
   jobId: string,
   events: NewEvent[],
 ): Promise<{ job: JobRecord; cancelled: boolean } | null> {
   return db.$transaction(async (tx) => {
+    const there = { id: jobId, ...inProject(scope) };
     const { count } = await tx.fineTuningJob.updateMany({
-      where: { id: jobId, status: { in: ['validating_files', 'queued', 'running'] } },
+      where: { ...there, status: { in: ['validating_files', 'queued', 'running', 'paused'] } },
       data: { status: 'cancelled', finishedAt: new Date() },
     });
-    if (count === 1) await insertEvents(tx, jobId, events);
-    const row = await tx.fineTuningJob.findUnique({ where: { id: jobId } });
+    const row = await tx.fineTuningJob.findFirst({ where: there });
+    if (row && count === 1) {
+      await insertEvents(tx, jobId, events);
+      await tellWebhooks(tx, row, 'fine_tuning.job.cancelled');
+    }
     return row && { job: toJobRecord(row), cancelled: count === 1 };
+  });
+}
+
+/**
+ * `queued` or `running` to `paused`. The worker sees it at its next step, saves a checkpoint and hands the job back.
+ *
+ * @returns the job as it is now and whether this call paused it; null when the project has none
+ */
+export async function pauseJob(
+  db: Database,
+  scope: ProjectScope,
+  jobId: string,
+  event: Omit<NewEvent, 'dedupeKey'>,
+): Promise<{ job: JobRecord; changed: boolean } | null> {
+  return turn(db, scope, jobId, event, (tx) =>
+    tx.fineTuningJob.updateMany({
+      where: { id: jobId, ...inProject(scope), status: { in: ['queued', 'running'] } },
+      data: { status: 'paused', estimatedFinishAt: null },
+    }),
+  );
+}
+
+/**
+ * `paused` to `queued`, for a worker to take it up where it was saved last; or to `running` while a worker still holds it.
+ *
+ * @returns the job as it is now and whether this call resumed it; null when the project has none
+ */
+export async function resumeJob(
+  db: Database,
+  scope: ProjectScope,
+  jobId: string,
+  event: Omit<NewEvent, 'dedupeKey'>,
+): Promise<{ job: JobRecord; changed: boolean } | null> {
+  return turn(db, scope, jobId, event, async (tx) => {
+    const there = { id: jobId, ...inProject(scope), status: 'paused' } as const;
+    const data = { attempts: 0 };
+    const held = await tx.fineTuningJob.updateMany({
+      where: { ...there, leaseExpiresAt: { gt: new Date() }, startedAt: { not: null } },
+      data: { ...data, status: 'running' },
+    });
+    if (held.count === 1) return held;
+    return tx.fineTuningJob.updateMany({ where: there, data: { ...data, status: 'queued' } });
+  });
+}
+
+async function turn(
+  db: Database,
+  scope: ProjectScope,
+  jobId: string,
+  event: Omit<NewEvent, 'dedupeKey'>,
+  change: (tx: Prisma.TransactionClient) => Promise<{ count: number }>,
+): Promise<{ job: JobRecord; changed: boolean } | null> {
+  return db.$transaction(async (tx) => {
+    const { count } = await change(tx);
+    // A job may be paused any number of times, and each is told.
+    if (count === 1) await insertEvents(tx, jobId, [{ ...event, dedupeKey: `turn:${randomUUID()}` }]);
+    const row = await tx.fineTuningJob.findFirst({ where: { id: jobId, ...inProject(scope) } });
+    return row && { job: toJobRecord(row), changed: count === 1 };
   });
 }
 
@@ -325,8 +401,14 @@ async function lockFile(
   if (rows.length === 0) throw new FileMissingError(fileId, param);
 }
 
+async function lockCheckpoint(tx: Prisma.TransactionClient, checkpointId: string): Promise<void> {
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM checkpoints WHERE id = ${checkpointId} AND deleted_at IS NULL FOR SHARE`;
+  if (rows.length === 0) throw new CheckpointMissingError(checkpointId);
+}
+
 function toJobRecord(row: FineTuningJob): JobRecord {
-  const { seq: _seq, ...job } = row;
+  const { seq: _seq, modelDeletedAt: _modelDeletedAt, ...job } = row;
   return {
     ...job,
     method: row.method as JsonObject,

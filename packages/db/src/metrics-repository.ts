@@ -1,6 +1,8 @@
 import { type Database, type JsonObject, toJson } from './client.js';
 import { insertEvents, type NewEvent } from './events-repository.js';
+import type { JobStatus } from './generated/client.js';
 import { lockLeasedJob } from './leases.js';
+import { insertSamples, type NewSample } from './samples-repository.js';
 
 export interface StepRecord {
   step: number;
@@ -18,26 +20,37 @@ export interface NewStep {
   events: NewEvent[];
   /** Tokens trained on up to and including this step. */
   trainedTokens?: number;
+  /** When the job will probably have ended. */
+  estimatedFinishAt?: Date;
+  /** What was sampled in it. @defaultValue none */
+  samples?: readonly NewSample[];
 }
 
 /**
  * Records a step's metrics and events together. A step that is recorded already stays as it is.
  *
- * @throws LeaseLostError when `owner` does not hold the job or it is not running (for instance because it was cancelled);
- *   nothing is recorded then
+ * @returns the job's status: `running`, or `paused` for one that was paused meanwhile
+ * @throws LeaseLostError when `owner` does not hold the job or it is not to be run any more (for instance because it was
+ *   cancelled); nothing is recorded then
  */
-export async function recordStep(db: Database, step: NewStep): Promise<void> {
-  await db.$transaction(async (tx) => {
-    await lockLeasedJob(tx, step.jobId, step.owner);
+export async function recordStep(db: Database, step: NewStep): Promise<JobStatus> {
+  return db.$transaction(async (tx) => {
+    const status = await lockLeasedJob(tx, step.jobId, step.owner, ['running', 'paused']);
     await tx.stepMetrics.createMany({
       data: [{ jobId: step.jobId, step: step.step, metrics: toJson(step.metrics) }],
       skipDuplicates: true,
     });
+    await insertSamples(tx, step.jobId, step.step, step.samples ?? []);
     await insertEvents(tx, step.jobId, step.events);
     await tx.fineTuningJob.update({
       where: { id: step.jobId },
-      data: { attempts: 0, ...(step.trainedTokens === undefined ? {} : { trainedTokens: BigInt(step.trainedTokens) }) },
+      data: {
+        attempts: 0,
+        ...(step.estimatedFinishAt === undefined ? {} : { estimatedFinishAt: step.estimatedFinishAt }),
+        ...(step.trainedTokens === undefined ? {} : { trainedTokens: BigInt(step.trainedTokens) }),
+      },
     });
+    return status;
   });
 }
 

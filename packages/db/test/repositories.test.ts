@@ -12,11 +12,12 @@ import {
   type Database,
   deleteFile,
   disconnectDatabase,
+  ensureDefaultProject,
   ensureFirstKey,
   FileInUseError,
   FileMissingError,
   failJob,
-  findCheckpointByModel,
+  findServedModel,
   forgetResumeSnapshots,
   generateApiKey,
   getCheckpoint,
@@ -26,16 +27,16 @@ import {
   lastStep,
   latestCheckpoint,
   listApiKeys,
-  listCheckpointModels,
+  listAudit,
   listCheckpoints,
   listEvents,
   listEventsSince,
   listExpiredFiles,
   listFiles,
-  listFineTunedModels,
   listJobs,
   listRunnableJobIds,
   listSteps,
+  listTunedModels,
   markQueued,
   markRunning,
   type NewCheckpoint,
@@ -54,10 +55,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 let server: TestDatabase;
 let db: Database;
+let projectId: string;
 
 beforeAll(async () => {
   server = await startTestDatabase();
   db = connectDatabase(server.url);
+  projectId = (await ensureDefaultProject(db, 'org')).id;
 });
 afterAll(async () => {
   if (db) await disconnectDatabase(db);
@@ -71,6 +74,7 @@ async function newFile(fields: { purpose?: string; expiresAt?: Date } = {}) {
   const id = newId('file-');
   return createFile(db, {
     id,
+    projectId,
     filename: 'rows.jsonl',
     purpose: 'fine-tune',
     bytes: 5_000_000_000, // more than 32 bits
@@ -86,6 +90,7 @@ async function newJob(fields: Partial<Parameters<typeof createJob>[1]> = {}) {
     db,
     {
       id: newId('ftjob-'),
+      projectId,
       model: 'polymode-tiny',
       organizationId: 'org',
       trainingFileId: file.id,
@@ -122,8 +127,8 @@ describe('files', () => {
     expect(file).toMatchObject({ bytes: 5_000_000_000, status: 'processed', statusDetails: null, expiresAt: null });
     const again = await createFile(db, { ...file, filename: 'other.jsonl', storageKey: 'elsewhere' });
     expect(again).toEqual(file);
-    expect(await getFile(db, file.id)).toEqual(file);
-    expect(await getFile(db, 'file-none')).toBeNull();
+    expect(await getFile(db, projectId, file.id)).toEqual(file);
+    expect(await getFile(db, projectId, 'file-none')).toBeNull();
   });
 
   it('are listed newest first or oldest first, page by page, while some are deleted', async () => {
@@ -132,37 +137,39 @@ describe('files', () => {
     for (let n = 0; n < 5; n++) files.push(await newFile({ purpose }));
     const ids = files.map((file) => file.id);
     const paged = async (order?: 'asc' | 'desc') =>
-      (await pages((after) => listFiles(db, { after, limit: 2, purpose, order }))).map((page) => page.map((f) => f.id));
+      (await pages((after) => listFiles(db, projectId, { after, limit: 2, purpose, order }))).map((page) =>
+        page.map((f) => f.id),
+      );
     expect(await paged('asc')).toEqual([[ids[0], ids[1]], [ids[2], ids[3]], [ids[4]]]);
     expect(await paged()).toEqual([[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]);
     // The cursor's own file goes between two pages.
-    await deleteFile(db, ids[3] ?? '');
-    const next = await listFiles(db, { after: ids[3], limit: 2, purpose });
+    await deleteFile(db, projectId, ids[3] ?? '');
+    const next = await listFiles(db, projectId, { after: ids[3], limit: 2, purpose });
     expect(next.data.map((file) => file.id)).toEqual([ids[2], ids[1]]);
     expect(next.hasMore).toBe(true);
-    await expect(listFiles(db, { after: 'file-none', limit: 2 })).rejects.toThrow(UnknownCursorError);
+    await expect(listFiles(db, projectId, { after: 'file-none', limit: 2 })).rejects.toThrow(UnknownCursorError);
   });
 
   it('expire', async () => {
     const past = await newFile({ expiresAt: new Date(Date.now() - 1000) });
     const future = await newFile({ expiresAt: new Date(Date.now() + 3_600_000) });
-    expect(await getFile(db, past.id)).toBeNull();
-    expect(await getFile(db, future.id)).toEqual(future);
+    expect(await getFile(db, projectId, past.id)).toBeNull();
+    expect(await getFile(db, projectId, future.id)).toEqual(future);
     expect((await listExpiredFiles(db, 100)).map((file) => file.id)).toEqual([past.id]);
-    await deleteFile(db, past.id);
+    await deleteFile(db, projectId, past.id);
     expect(await listExpiredFiles(db, 100)).toEqual([]);
   });
 
   it('cannot be deleted while an unfinished job needs them, and can afterwards', async () => {
     const job = await newJob();
-    const deletion = deleteFile(db, job.trainingFileId);
+    const deletion = deleteFile(db, projectId, job.trainingFileId);
     await expect(deletion).rejects.toThrow(FileInUseError);
     await expect(deletion).rejects.toMatchObject({ fileId: job.trainingFileId, jobIds: [job.id] });
-    await cancelJob(db, job.id, []);
-    expect(await deleteFile(db, job.trainingFileId)).toMatchObject({ id: job.trainingFileId });
-    expect(await deleteFile(db, job.trainingFileId)).toBeNull();
-    expect(await getFile(db, job.trainingFileId)).toBeNull();
-    expect((await getJob(db, job.id))?.trainingFileId).toBe(job.trainingFileId);
+    await cancelJob(db, projectId, job.id, []);
+    expect(await deleteFile(db, projectId, job.trainingFileId)).toMatchObject({ id: job.trainingFileId });
+    expect(await deleteFile(db, projectId, job.trainingFileId)).toBeNull();
+    expect(await getFile(db, projectId, job.trainingFileId)).toBeNull();
+    expect((await getJob(db, projectId, job.id))?.trainingFileId).toBe(job.trainingFileId);
   });
 
   it('either the deletion or the job that names the file wins, never both', async () => {
@@ -171,7 +178,7 @@ describe('files', () => {
         const file = await newFile();
         const id = newId('ftjob-');
         const fields = { id, trainingFileId: file.id };
-        const [deleted, created] = await Promise.allSettled([deleteFile(db, file.id), newJobOn(fields)]);
+        const [deleted, created] = await Promise.allSettled([deleteFile(db, projectId, file.id), newJobOn(fields)]);
         return [deleted.status, created.status].toSorted();
       }),
     );
@@ -179,7 +186,11 @@ describe('files', () => {
   });
 
   function newJobOn(fields: { id: string; trainingFileId: string }) {
-    return createJob(db, { ...fields, model: 'm', organizationId: 'o', method: {}, hyperparameters: {}, seed: 0 }, []);
+    return createJob(
+      db,
+      { ...fields, projectId, model: 'm', organizationId: 'o', method: {}, hyperparameters: {}, seed: 0 },
+      [],
+    );
   }
 });
 
@@ -188,6 +199,7 @@ describe('jobs', () => {
     const file = await newFile();
     const fields = {
       id: newId('ftjob-'),
+      projectId,
       model: 'polymode-tiny',
       organizationId: 'org',
       trainingFileId: file.id,
@@ -219,7 +231,8 @@ describe('jobs', () => {
     const tag = newId('tag-');
     const ids: string[] = [];
     for (let n = 0; n < 5; n++) ids.unshift((await newJob({ metadata: { tag, n: String(n % 2) } })).id);
-    const list = (metadata: Record<string, string>) => (after?: string) => listJobs(db, { after, limit: 2, metadata });
+    const list = (metadata: Record<string, string>) => (after?: string) =>
+      listJobs(db, projectId, { after, limit: 2, metadata });
     expect((await pages(list({ tag }))).map((page) => page.map((job) => job.id))).toEqual([
       [ids[0], ids[1]],
       [ids[2], ids[3]],
@@ -227,10 +240,10 @@ describe('jobs', () => {
     ]);
     expect((await pages(list({ tag, n: '1' }))).flat().map((job) => job.id)).toEqual([ids[1], ids[3]]);
     const bare = await newJob();
-    const without = (await listJobs(db, { limit: 1000, metadata: null })).data.map((job) => job.id);
+    const without = (await listJobs(db, projectId, { limit: 1000, metadata: null })).data.map((job) => job.id);
     expect(without).toContain(bare.id);
     expect(without).not.toContain(ids[0]);
-    await expect(listJobs(db, { after: 'ftjob-none', limit: 2 })).rejects.toThrow(UnknownCursorError);
+    await expect(listJobs(db, projectId, { after: 'ftjob-none', limit: 2 })).rejects.toThrow(UnknownCursorError);
   });
 
   it('go from validating to queued, once', async () => {
@@ -260,7 +273,7 @@ describe('jobs', () => {
     expect(await listRunnableJobIds(db)).not.toContain(job.id);
     expect(await renewLease(db, job.id, 'a stranger', 60_000)).toBeNull();
     await releaseLease(db, job.id, 'a stranger');
-    expect((await getJob(db, job.id))?.leaseOwner).toBe(owner);
+    expect((await getJob(db, projectId, job.id))?.leaseOwner).toBe(owner);
     await releaseLease(db, job.id, owner);
     expect(await listRunnableJobIds(db)).toContain(job.id);
     expect((await acquireLease(db, job.id, 'next', 60_000))?.attempts).toBe(2);
@@ -312,10 +325,14 @@ describe('jobs', () => {
     expect(done).toMatchObject({ ...result, status: 'succeeded', leaseOwner: null });
     expect(done.finishedAt).toBeInstanceOf(Date);
     await expect(succeedJob(db, job.id, 'worker-1', result, [])).rejects.toMatchObject({ status: 'succeeded' });
-    expect(await cancelJob(db, job.id, [])).toMatchObject({ cancelled: false, job: { status: 'succeeded' } });
-    expect((await listFineTunedModels(db))[0]).toEqual({
+    expect(await cancelJob(db, projectId, job.id, [])).toMatchObject({
+      cancelled: false,
+      job: { status: 'succeeded' },
+    });
+    expect((await listTunedModels(db, projectId))[0]).toEqual({
       model: fineTunedModel,
       jobId: job.id,
+      organizationId: 'org',
       createdAt: done.finishedAt,
     });
   });
@@ -334,10 +351,10 @@ describe('jobs', () => {
   it('that are cancelled stay cancelled, whatever their worker still tries', async () => {
     const job = await runningJob();
     const event = { dedupeKey: 'cancelled', message: 'Cancelled' };
-    const cancelled = await cancelJob(db, job.id, [event]);
+    const cancelled = await cancelJob(db, projectId, job.id, [event]);
     expect(cancelled).toMatchObject({ cancelled: true, job: { status: 'cancelled' } });
-    expect(await cancelJob(db, job.id, [event])).toEqual({ cancelled: false, job: cancelled?.job });
-    expect(await cancelJob(db, 'ftjob-none', [])).toBeNull();
+    expect(await cancelJob(db, projectId, job.id, [event])).toEqual({ cancelled: false, job: cancelled?.job });
+    expect(await cancelJob(db, projectId, 'ftjob-none', [])).toBeNull();
     expect(await renewLease(db, job.id, 'worker-1', 60_000)).toBe('cancelled');
     const writes = [
       recordStep(db, { jobId: job.id, owner: 'worker-1', step: 1, metrics: {}, events: [] }),
@@ -349,7 +366,7 @@ describe('jobs', () => {
     for (const result of await Promise.allSettled(writes)) {
       expect(result).toMatchObject({ status: 'rejected', reason: { name: 'LeaseLostError', status: 'cancelled' } });
     }
-    expect((await getJob(db, job.id))?.status).toBe('cancelled');
+    expect((await getJob(db, projectId, job.id))?.status).toBe('cancelled');
     expect((await listEvents(db, job.id, { limit: 1 })).data[0]?.message).toBe('Cancelled');
   });
 });
@@ -373,7 +390,7 @@ describe('steps and events', () => {
     expect((await listSteps(db, job.id)).map((row) => row.metrics)).toEqual([1, 2, 3, 4].map((loss) => ({ loss })));
     expect((await listSteps(db, job.id, { afterStep: 2, limit: 1 })).map((row) => row.step)).toEqual([3]);
     expect(await lastStep(db, job.id)).toBe(4);
-    expect(await getJob(db, job.id)).toMatchObject({ trainedTokens: 400, attempts: 0 });
+    expect(await getJob(db, projectId, job.id)).toMatchObject({ trainedTokens: 400, attempts: 0 });
   });
 
   it('a step is recorded wholly or not at all', async () => {
@@ -486,15 +503,17 @@ describe('checkpoints', () => {
     for (const step of [1, 2]) await recordCheckpoint(db, checkpointOf(job.id, step));
     const snapshot = await recordCheckpoint(db, checkpointOf(job.id, 3, { announced: false }));
     const fineTunedModel = `ft:polymode-tiny:org::${newId('m')}`;
-    expect(await findCheckpointByModel(db, fineTunedModel)).toBeNull();
+    expect(await findServedModel(db, projectId, fineTunedModel)).toBeNull();
     await succeedJob(db, job.id, 'worker-1', { fineTunedModel, trainedTokens: 1, resultFiles: [] }, []);
-    expect((await findCheckpointByModel(db, fineTunedModel))?.step).toBe(2);
-    expect((await findCheckpointByModel(db, checkpointOf(job.id, 1).modelName))?.step).toBe(1);
-    expect(await findCheckpointByModel(db, snapshot.modelName)).toBeNull();
-    const names = (await listCheckpointModels(db))
+    expect((await findServedModel(db, projectId, fineTunedModel))?.checkpoint.step).toBe(2);
+    expect((await findServedModel(db, projectId, checkpointOf(job.id, 1).modelName))?.checkpoint.step).toBe(1);
+    expect(await findServedModel(db, projectId, snapshot.modelName)).toBeNull();
+    const names = (await listTunedModels(db, projectId))
       .filter((entry) => entry.jobId === job.id)
       .map((entry) => entry.model);
-    expect(names).toEqual([2, 1].map((step) => checkpointOf(job.id, step).modelName));
+    expect(names).toEqual([fineTunedModel, ...[2, 1].map((step) => checkpointOf(job.id, step).modelName)]);
+    expect((await listTunedModels(db, 'proj_other')).map((entry) => entry.model)).not.toContain(fineTunedModel);
+    expect(await findServedModel(db, 'proj_other', fineTunedModel)).toBeNull();
   });
 
   it('latestCheckpoint of a job without one is null', async () => {
@@ -504,38 +523,60 @@ describe('checkpoints', () => {
 
 describe('API keys', () => {
   it('are kept as hashes, verified, and revoked', async () => {
-    const { key, record } = await createApiKey(db, { name: 'laptop' });
+    const { key, record } = await createApiKey(db, { projectId, name: 'laptop', scope: 'write' }, 'cli');
     expect(key).toMatch(/^pmk-[A-Za-z0-9_-]{32}$/);
     expect(record).toMatchObject({ name: 'laptop', prefix: key.slice(0, 8), revokedAt: null });
     const stored = await db.apiKey.findUniqueOrThrow({ where: { id: record.id } });
-    expect(JSON.stringify(stored)).not.toContain(key.slice(8));
-    expect(await verifyApiKey(db, key)).toEqual(record);
+    expect(JSON.stringify({ ...stored, seq: 0 })).not.toContain(key.slice(8));
+    expect(await verifyApiKey(db, key)).toEqual({
+      keyId: record.id,
+      projectId,
+      organizationId: 'org',
+      scope: 'write',
+      requestsPerMinute: null,
+    });
     for (const wrong of ['', `${key}x`, key.slice(0, -1), generateApiKey()]) {
       expect(await verifyApiKey(db, wrong)).toBeNull();
     }
-    expect(await revokeApiKey(db, record.id)).toBe(true);
-    expect(await revokeApiKey(db, record.id)).toBe(false);
+    expect(await revokeApiKey(db, 'proj_other', record.id, 'cli')).toBeNull();
+    expect(await verifyApiKey(db, key)).not.toBeNull();
+    for (let time = 0; time < 2; time++) {
+      expect((await revokeApiKey(db, projectId, record.id, 'cli'))?.revokedAt).toBeInstanceOf(Date);
+    }
     expect(await verifyApiKey(db, key)).toBeNull();
-    expect((await listApiKeys(db)).find((entry) => entry.id === record.id)?.revokedAt).toBeInstanceOf(Date);
-    await expect(createApiKey(db, { name: 'short', key: 'hunter2' })).rejects.toThrow(/at least 16 characters/);
+    const listed = async (includeRevoked: boolean) =>
+      (await listApiKeys(db, projectId, { limit: 100, includeRevoked })).data.map((one) => one.id);
+    expect(await listed(true)).toContain(record.id);
+    expect(await listed(false)).not.toContain(record.id);
+    const audit = (await listAudit(db, 'org', { limit: 2 })).data;
+    expect(audit.map(({ type, actor, data }) => [type, actor, data.id])).toEqual([
+      ['api_key.deleted', 'cli', record.id],
+      ['api_key.created', 'cli', record.id],
+    ]);
+    expect(JSON.stringify(audit)).not.toContain(key.slice(8));
+    const short = { projectId, name: 'short', scope: 'read', key: 'hunter2' } as const;
+    await expect(createApiKey(db, short, 'cli')).rejects.toThrow(/at least 16 characters/);
   });
 
   it('the first one is generated once, though many ask', async () => {
     const own = connectDatabase(await server.fresh());
-    const keys = await Promise.all(Array.from({ length: 6 }, () => ensureFirstKey(own)));
+    const keys = await Promise.all(Array.from({ length: 6 }, () => ensureFirstKey(own, { organizationId: 'org' })));
     const made = keys.filter((key) => key !== null);
     expect(made).toHaveLength(1);
-    expect(await verifyApiKey(own, made[0] ?? '')).toMatchObject({ name: 'first' });
-    expect(await ensureFirstKey(own)).toBeNull();
+    expect(await verifyApiKey(own, made[0] ?? '')).toMatchObject({ scope: 'admin', organizationId: 'org' });
+    expect(await ensureFirstKey(own, { organizationId: 'org' })).toBeNull();
     await disconnectDatabase(own);
   });
 
   it("the operator's key works, as often as it is set", async () => {
     const own = connectDatabase(await server.fresh());
     const key = 'pmk-chosen-by-the-operator';
-    for (let start = 0; start < 3; start++) expect(await ensureFirstKey(own, key)).toBeNull();
-    expect(await verifyApiKey(own, key)).toMatchObject({ name: 'environment' });
-    expect(await listApiKeys(own)).toHaveLength(1);
+    for (let start = 0; start < 3; start++)
+      expect(await ensureFirstKey(own, { organizationId: 'org', environmentKey: key })).toBeNull();
+    const caller = await verifyApiKey(own, key);
+    expect(caller).toMatchObject({ scope: 'admin', organizationId: 'org' });
+    const { data } = await listApiKeys(own, caller!.projectId, { limit: 10 });
+    expect(data).toMatchObject([{ name: 'environment' }]);
     await disconnectDatabase(own);
   });
 });

@@ -11,7 +11,7 @@ import {
 import { rowsOfStep } from './data-order.js';
 import { Learner, type LearnerReport } from './learner.js';
 import { type MemoryDemand, type MemoryPlan, machineBytes, planMemory } from './memory-plan.js';
-import { type JobIdentity, readSnapshot, snapshotFiles } from './snapshot.js';
+import { type JobIdentity, readSnapshot, readStartingPoint, snapshotFiles } from './snapshot.js';
 import type {
   CheckpointExport,
   JobOptions,
@@ -96,9 +96,13 @@ export abstract class JobTrainer<Row, H extends LearnerHyperparameters> implemen
 
   /** @param weights of the base model; they move into the engine */
   async restore(weights: Weights): Promise<void> {
-    const { resumeFrom } = this.options;
+    const { resumeFrom, startFrom } = this.options;
     this.learner.gradientStep.setMemory(this.planMemory());
-    await this.learner.restore(weights, resumeFrom === undefined ? null : readSnapshot(resumeFrom, this.identity));
+    await this.learner.restore(
+      weights,
+      startFrom === undefined ? null : readStartingPoint(startFrom),
+      resumeFrom === undefined ? null : readSnapshot(resumeFrom, this.identity),
+    );
   }
 
   /** Indices of the training rows of the next step. @param count rows there are to learn from */

@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Engine, float32, type Value } from '@polymode/autodiff';
 import {
   initialAdapter,
   type LoraOptions,
   LoraTargetError,
   type ModelFolder,
+  mergeAdapter,
   Policy,
   type PolicyOptions,
   type Weights,
@@ -11,7 +13,7 @@ import {
 import { TrainerInputError } from './errors.js';
 import { GradientStep, type StepResult } from './gradient-step.js';
 import { learningRateShare } from './schedule.js';
-import { momentNames, type Progress, type SavedState, type SnapshotSource } from './snapshot.js';
+import { momentNames, type Progress, type SavedState, type SnapshotSource, type StartingPoint } from './snapshot.js';
 import type { LearnerHyperparameters } from './types.js';
 
 const POLICY_PREFIX = 'policy/';
@@ -81,15 +83,19 @@ export class Learner {
    * Puts the policy where a job begins, or where it was saved.
    *
    * @param weights of the base model; their buffers move into the engine
+   * @param start what another job had trained; null to begin with the base model. The reference of an adapter stays the base
+   *   model, that of full training is where it begins.
    */
-  async restore(weights: Weights, saved: SavedState | null): Promise<void> {
+  async restore(weights: Weights, start: StartingPoint | null, saved: SavedState | null): Promise<void> {
     const { policy, reference, engine } = this;
+    if (start !== null) weights = await this.startingWeights(weights, start);
     if (reference !== null && reference.prefix !== policy.prefix) await reference.setWeights(weights);
     if (policy.lora === null) {
       await policy.moveWeights(saved?.trained ?? weights);
     } else {
       await policy.moveWeights(weights);
-      await policy.setAdapter(saved?.trained ?? initialAdapter(this.config, policy.lora, this.options.seed));
+      const begun = start?.trained ?? initialAdapter(this.config, policy.lora, this.options.seed);
+      await policy.setAdapter(saved?.trained ?? begun);
     }
     await this.gradientStep.allocate();
     if (saved === null) return;
@@ -103,6 +109,27 @@ export class Learner {
       ),
     );
     this.progress = saved.progress;
+  }
+
+  /** Weights that a job which starts from another begins with, beside the adapter that goes on. */
+  private async startingWeights(base: Weights, { trained, lora }: StartingPoint): Promise<Weights> {
+    const continued = this.policy.lora;
+    if (lora === null) {
+      if (continued === null) return trained;
+      throw new TrainerInputError(
+        'invalid_hyperparameter',
+        `${this.options.path}.trainable`,
+        "the checkpoint to start from was trained in all its weights, so it goes on with 'full'",
+      );
+    }
+    const options = adapterOptions(lora);
+    if (continued === null) return mergeAdapter(this.config, options, base, trained);
+    if (isDeepStrictEqual(options, continued)) return base;
+    throw new TrainerInputError(
+      'invalid_hyperparameter',
+      `${this.options.path}.lora`,
+      `the adapter to start from was made with ${JSON.stringify(lora)} and goes on as such`,
+    );
   }
 
   /** η of the next update. */
@@ -166,7 +193,10 @@ function diverged(times: number, step: number, path: string): TrainerInputError 
 }
 
 function loraOptions({ trainable, lora }: LearnerHyperparameters): LoraOptions | null {
-  if (trainable === 'full') return null;
+  return trainable === 'full' ? null : adapterOptions(lora);
+}
+
+function adapterOptions(lora: LearnerHyperparameters['lora']): LoraOptions {
   return { rank: lora.rank, alpha: lora.alpha, rslora: lora.rslora, targetModules: lora.target_modules };
 }
 

@@ -1,7 +1,7 @@
 import { readSafetensors, safetensorsChunks, type Weights } from '@polymode/policy';
 import { TrainerInputError } from './errors.js';
 import { MOMENT1, MOMENT2 } from './gradient-step.js';
-import type { SnapshotFile } from './types.js';
+import type { LearnerHyperparameters, SnapshotFile } from './types.js';
 
 /** What a job is, as far as its result depends on it; a snapshot of another job must not be resumed from. */
 export interface JobIdentity {
@@ -77,14 +77,24 @@ export function snapshotFiles(
   ].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/** What another job had trained. */
+export interface StartingPoint {
+  /** all weights, or the adapter */
+  readonly trained: Weights;
+  /** how the adapter is made; null when all weights were trained */
+  readonly lora: LearnerHyperparameters['lora'] | null;
+}
+
+/** @throws TrainerInputError when files are missing */
+export function readStartingPoint(files: ReadonlyMap<string, Uint8Array>): StartingPoint {
+  const { hyperparameters } = readState(files);
+  const { trainable, lora } = hyperparameters as LearnerHyperparameters;
+  return { trained: readSafetensors(fileOf(files, TRAINED_FILE)), lora: trainable === 'lora' ? lora : null };
+}
+
 /** @throws TrainerInputError when files are missing or the snapshot belongs to another job */
 export function readSnapshot(files: ReadonlyMap<string, Uint8Array>, identity: JobIdentity): SavedState {
-  const file = (path: string): Uint8Array => {
-    const bytes = files.get(path);
-    if (bytes === undefined) throw new TrainerInputError('invalid_snapshot', null, `the snapshot has no ${path}`);
-    return bytes;
-  };
-  const state = JSON.parse(new TextDecoder().decode(file(STATE_FILE))) as StateFile;
+  const state = readState(files);
   const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
   for (const key of ['seed', 'hyperparameters', 'trainRows'] as const) {
     if (!same(state[key], identity[key])) {
@@ -92,10 +102,20 @@ export function readSnapshot(files: ReadonlyMap<string, Uint8Array>, identity: J
     }
   }
   return {
-    trained: readSafetensors(file(TRAINED_FILE)),
-    moments: readSafetensors(file(OPTIMIZER_FILE)),
+    trained: readSafetensors(fileOf(files, TRAINED_FILE)),
+    moments: readSafetensors(fileOf(files, OPTIMIZER_FILE)),
     progress: state.progress,
   };
+}
+
+function readState(files: ReadonlyMap<string, Uint8Array>): StateFile {
+  return JSON.parse(new TextDecoder().decode(fileOf(files, STATE_FILE))) as StateFile;
+}
+
+function fileOf(files: ReadonlyMap<string, Uint8Array>, path: string): Uint8Array {
+  const bytes = files.get(path);
+  if (bytes === undefined) throw new TrainerInputError('invalid_snapshot', null, `the snapshot has no ${path}`);
+  return bytes;
 }
 
 /** The optimizer's variables by the names that they have in the file. */

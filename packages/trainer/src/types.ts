@@ -101,6 +101,8 @@ export interface JobOptions<Row, Hyperparameters> {
   readonly threads?: number;
   /** files of an earlier snapshot of the same job, by path */
   readonly resumeFrom?: ReadonlyMap<string, Uint8Array>;
+  /** files of a snapshot of another job on the same base model, by path: what it had trained is where this one begins */
+  readonly startFrom?: ReadonlyMap<string, Uint8Array>;
 }
 
 /** How completions are graded. */

@@ -4,42 +4,45 @@ import {
   type CheckpointFileList,
   type FineTuningJobCheckpoint,
   type FineTuningJobCheckpointList,
-  ListCheckpointsQuery,
+  operations,
 } from '@polymode/contracts';
-import { type CheckpointFileRecord, type CheckpointRecord, getCheckpoint, listCheckpoints } from '@polymode/db';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import {
+  type Caller,
+  type CheckpointFileRecord,
+  type CheckpointRecord,
+  getCheckpoint,
+  listCheckpoints,
+} from '@polymode/db';
+import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { ApiError } from '../errors.js';
 import { toSeconds } from '../ids.js';
 import { existingJob } from '../job.js';
 import { toList } from '../pagination.js';
 import { attachment, sendObject } from '../send-object.js';
+import { serve } from '../serve.js';
 import { tarLength, tarOf } from '../tar-download.js';
-import { parseRequest } from '../validation.js';
 
 interface CheckpointPath {
-  job: string;
-  checkpoint: string;
+  params: { fine_tuning_job_id: string; checkpoint_id: string };
+  caller: Caller;
 }
 
 /** Checkpoints of a job, and their files: one by one, or all in a tar. */
 export async function checkpointRoutes(app: FastifyInstance, { db, storage }: ApiDependencies): Promise<void> {
-  const base = '/fine_tuning/jobs/:job/checkpoints';
-
-  app.get<{ Params: { job: string } }>(base, async (request): Promise<FineTuningJobCheckpointList> => {
-    const query = parseRequest(ListCheckpointsQuery, request.query);
-    const job = await existingJob(db, request);
-    return toList(await listCheckpoints(db, job.id, query), toCheckpoint);
+  serve(app, operations.listFineTuningCheckpoints, async (incoming): Promise<FineTuningJobCheckpointList> => {
+    const job = await existingJob(db, incoming);
+    return toList(await listCheckpoints(db, job.id, incoming.query), toCheckpoint);
   });
 
-  app.get<{ Params: CheckpointPath }>(`${base}/:checkpoint/files`, async (request): Promise<CheckpointFileList> => {
-    const { files } = await existingCheckpoint(request);
+  serve(app, operations.listCheckpointFiles, async (incoming): Promise<CheckpointFileList> => {
+    const { files } = await existingCheckpoint(incoming);
     return toList({ data: files, hasMore: false }, toFile);
   });
 
-  app.get<{ Params: CheckpointPath & { '*': string } }>(`${base}/:checkpoint/files/*`, async (request, reply) => {
-    const { id, files } = await existingCheckpoint(request);
-    const path = request.params['*'];
+  serve(app, operations.retrieveCheckpointFile, async (incoming, request, reply) => {
+    const { id, files } = await existingCheckpoint(incoming);
+    const { path } = incoming.params;
     const file = files.find((one) => one.path === path);
     if (!file) {
       const message = `Checkpoint ${id} has no file '${path}'. Its files: ${files.map((one) => one.path).join(', ')}.`;
@@ -49,17 +52,17 @@ export async function checkpointRoutes(app: FastifyInstance, { db, storage }: Ap
     return sendObject(storage, { ...file, filename, contentType: contentTypeOf(path) }, request, reply);
   });
 
-  app.get<{ Params: CheckpointPath }>(`${base}/:checkpoint/download`, async (request, reply) => {
-    const { jobId, step, files } = await existingCheckpoint(request);
+  serve(app, operations.downloadCheckpoint, async (incoming, request, reply) => {
+    const { jobId, step, files } = await existingCheckpoint(incoming);
     const length = tarLength(files);
     if (length !== undefined) reply.header('content-length', length);
     reply.type('application/x-tar').header('content-disposition', attachment(`${jobId}-step-${step}.tar`));
     return reply.send(request.method === 'HEAD' ? Readable.from([]) : tarOf(storage, files));
   });
 
-  async function existingCheckpoint(request: FastifyRequest<{ Params: CheckpointPath }>): Promise<CheckpointRecord> {
-    const job = await existingJob(db, request);
-    const id = request.params.checkpoint;
+  async function existingCheckpoint(incoming: CheckpointPath): Promise<CheckpointRecord> {
+    const job = await existingJob(db, incoming);
+    const id = incoming.params.checkpoint_id;
     const checkpoint = await getCheckpoint(db, job.id, id);
     // Those that are not announced may vanish at any time: they are for resuming only.
     if (checkpoint?.announced) return checkpoint;

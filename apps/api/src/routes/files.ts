@@ -1,67 +1,63 @@
-import { type FileDeleted, type FileList, FileObject, ListFilesQuery } from '@polymode/contracts';
-import { createFile, deleteFile, type FileRecord, getFile, listFiles } from '@polymode/db';
+import { type FileDeleted, type FileList, type FileObject, operations } from '@polymode/contracts';
+import { type Caller, createFile, deleteFile, type FileRecord, getFile, listFiles } from '@polymode/db';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { fileNotFound } from '../errors.js';
-import { newId, toSeconds } from '../ids.js';
+import { toFile } from '../file.js';
+import { creationId, requireSameRequest } from '../idempotency.js';
+import { newId } from '../ids.js';
 import { toList } from '../pagination.js';
 import { sendObject } from '../send-object.js';
+import { serve } from '../serve.js';
 import { receiveUpload } from '../upload.js';
-import { parseRequest } from '../validation.js';
 
 const DEFAULT_MAX_UPLOAD_BYTES = 512 * 1024 * 1024;
 
 export async function fileRoutes(
   app: FastifyInstance,
-  { db, storage, maxUploadBytes }: ApiDependencies,
+  { db, storage, maxUploadBytes = DEFAULT_MAX_UPLOAD_BYTES }: ApiDependencies,
 ): Promise<void> {
-  const existingFile = async (id: string): Promise<FileRecord> => {
-    const file = await getFile(db, id);
-    if (!file) throw fileNotFound(id);
+  const existingFile = async (incoming: { params: { file_id: string }; caller: Caller }): Promise<FileRecord> => {
+    const file = await getFile(db, incoming.caller.projectId, incoming.params.file_id);
+    if (!file) throw fileNotFound(incoming.params.file_id);
     return file;
   };
 
-  app.post('/files', async (request): Promise<FileObject> => {
-    const id = newId('file-');
-    const storageKey = `files/${id}`;
-    const upload = await receiveUpload(request, storage, storageKey, maxUploadBytes ?? DEFAULT_MAX_UPLOAD_BYTES);
+  serve(app, operations.createFile, async ({ caller }, request): Promise<FileObject> => {
+    const { id } = creationId(request, 'file-', null);
+    // A key of its own for each attempt: one that fails must not take away what another stored.
+    const storageKey = `files/${newId('file-')}`;
+    const upload = await receiveUpload(request, storage, storageKey, maxUploadBytes);
     const expiresAt = upload.expiresAfter === null ? null : new Date(Date.now() + upload.expiresAfter * 1000);
     const { filename, purpose, stored } = upload;
     const { bytes, sha256 } = stored;
-    return toFile(await createFile(db, { id, filename, purpose, bytes, sha256, storageKey, expiresAt }));
+    const { projectId } = caller;
+    const file = await createFile(db, { id, projectId, filename, purpose, bytes, sha256, storageKey, expiresAt });
+    if (file.storageKey !== storageKey) {
+      await storage.delete(storageKey);
+      requireSameRequest(
+        JSON.stringify([file.sha256, file.filename, file.purpose]),
+        JSON.stringify([sha256, filename, purpose]),
+      );
+    }
+    return toFile(file);
   });
 
-  app.get('/files', async (request): Promise<FileList> => {
-    return toList(await listFiles(db, parseRequest(ListFilesQuery, request.query)), toFile);
+  serve(app, operations.listFiles, async ({ query, caller }): Promise<FileList> => {
+    return toList(await listFiles(db, caller.projectId, query), toFile);
   });
 
-  app.get<{ Params: { file: string } }>('/files/:file', async (request): Promise<FileObject> => {
-    return toFile(await existingFile(request.params.file));
-  });
+  serve(app, operations.retrieveFile, async (incoming): Promise<FileObject> => toFile(await existingFile(incoming)));
 
-  app.delete<{ Params: { file: string } }>('/files/:file', async (request): Promise<FileDeleted> => {
-    const file = await deleteFile(db, request.params.file);
-    if (!file) throw fileNotFound(request.params.file);
+  serve(app, operations.deleteFile, async ({ params, caller }): Promise<FileDeleted> => {
+    const file = await deleteFile(db, caller.projectId, params.file_id);
+    if (!file) throw fileNotFound(params.file_id);
     await storage.delete(file.storageKey);
     return { id: file.id, object: 'file', deleted: true };
   });
 
-  app.get<{ Params: { file: string } }>('/files/:file/content', async (request, reply) => {
-    const file = await existingFile(request.params.file);
+  serve(app, operations.retrieveFileContent, async (incoming, request, reply) => {
+    const file = await existingFile(incoming);
     return sendObject(storage, { ...file, contentType: 'application/octet-stream' }, request, reply);
   });
-}
-
-function toFile(file: FileRecord): FileObject {
-  return {
-    id: file.id,
-    object: 'file',
-    bytes: file.bytes,
-    created_at: toSeconds(file.createdAt),
-    ...(file.expiresAt ? { expires_at: toSeconds(file.expiresAt) } : {}),
-    filename: file.filename,
-    purpose: FileObject.shape.purpose.parse(file.purpose),
-    status: file.status,
-    ...(file.statusDetails ? { status_details: file.statusDetails } : {}),
-  };
 }

@@ -1,48 +1,74 @@
-import { type FineTuningJob, type FineTuningJobList, ListJobsQuery } from '@polymode/contracts';
-import { cancelJob, listJobs } from '@polymode/db';
-import type { FastifyInstance } from 'fastify';
+import { type FineTuningJob, type FineTuningJobList, operations } from '@polymode/contracts';
+import { cancelJob, type JobRecord, listJobs, pauseJob, resumeJob } from '@polymode/db';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { createFineTuningJob } from '../create-job.js';
 import type { ApiDependencies } from '../dependencies.js';
-import { jobNotFound, wrongState } from '../errors.js';
+import { type ApiError, jobNotFound, wrongState } from '../errors.js';
+import { creationId } from '../idempotency.js';
 import { existingJob, toJob } from '../job.js';
 import { toList } from '../pagination.js';
-import { parseRequest } from '../validation.js';
+import { serve } from '../serve.js';
 
 export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDependencies): Promise<void> {
-  const { db, queue } = deps;
+  const { db } = deps;
 
-  app.post('/fine_tuning/jobs', async (request): Promise<FineTuningJob> => {
-    const job = await createFineTuningJob(deps, request.body);
-    request.jobId = job.id;
-    try {
-      await queue.enqueue(job.id);
-    } catch (error) {
-      // The job is in the database, which is the truth; the reconciler puts it into the queue.
-      request.log.warn({ err: error, jobId: job.id }, 'job is created but not in the queue yet');
-    }
+  serve(app, operations.createFineTuningJob, async ({ body, caller }, request): Promise<FineTuningJob> => {
+    const job = await createFineTuningJob(deps, caller, creationId(request, 'ftjob-', body), body);
+    await enqueue(job.id, request);
     return toJob(job);
   });
 
-  app.get('/fine_tuning/jobs', async (request): Promise<FineTuningJobList> => {
-    return toList(await listJobs(db, parseRequest(ListJobsQuery, request.query)), toJob);
+  serve(app, operations.listFineTuningJobs, async ({ query, caller }): Promise<FineTuningJobList> => {
+    return toList(await listJobs(db, caller.projectId, query), toJob);
   });
 
-  app.get<{ Params: { job: string } }>('/fine_tuning/jobs/:job', async (request): Promise<FineTuningJob> => {
-    return toJob(await existingJob(db, request));
+  serve(app, operations.retrieveFineTuningJob, async (incoming): Promise<FineTuningJob> => {
+    return toJob(await existingJob(db, incoming));
   });
 
-  app.post<{ Params: { job: string } }>('/fine_tuning/jobs/:job/cancel', async (request): Promise<FineTuningJob> => {
-    const id = request.params.job;
-    request.jobId = id;
-    const result = await cancelJob(db, id, [{ dedupeKey: 'cancelled', message: 'The job was cancelled' }]);
+  serve(app, operations.cancelFineTuningJob, async ({ params, caller }): Promise<FineTuningJob> => {
+    const id = params.fine_tuning_job_id;
+    const result = await cancelJob(db, caller.projectId, id, [
+      { dedupeKey: 'cancelled', message: 'The job was cancelled' },
+    ]);
     if (!result) throw jobNotFound(id);
     // A client that missed the answer asks again; the job is as it wants it.
     if (result.job.status === 'cancelled') return toJob(result.job);
-    throw wrongState(
-      400,
-      `Job ${id} has already ${result.job.status} and cannot be cancelled.`,
-      'fine_tune_id',
-      'fine_tune_already_ended',
-    );
+    throw cannot('be cancelled', result.job);
   });
+
+  serve(app, operations.pauseFineTuningJob, async ({ params, caller }): Promise<FineTuningJob> => {
+    const id = params.fine_tuning_job_id;
+    const message = 'The job was paused; a checkpoint of where it stands follows if it has begun';
+    const result = await pauseJob(db, caller.projectId, id, { message });
+    if (!result) throw jobNotFound(id);
+    if (result.job.status === 'paused') return toJob(result.job);
+    throw cannot('be paused', result.job);
+  });
+
+  serve(app, operations.resumeFineTuningJob, async ({ params, caller }, request): Promise<FineTuningJob> => {
+    const id = params.fine_tuning_job_id;
+    const result = await resumeJob(db, caller.projectId, id, { message: 'The job was resumed' });
+    if (!result) throw jobNotFound(id);
+    const { job, changed } = result;
+    if (!changed && job.status !== 'queued' && job.status !== 'running') throw cannot('be resumed', job);
+    if (changed) await enqueue(id, request);
+    return toJob(job);
+  });
+
+  async function enqueue(id: string, request: FastifyRequest): Promise<void> {
+    request.jobId = id;
+    try {
+      await deps.queue.enqueue(id);
+    } catch (error) {
+      // The job is in the database, which is the truth; the reconciler puts it into the queue.
+      request.log.warn({ err: error, jobId: id }, 'job is not in the queue yet');
+    }
+  }
+}
+
+function cannot(what: string, { id, status }: JobRecord): ApiError {
+  return status === 'succeeded' || status === 'failed' || status === 'cancelled'
+    ? wrongState(400, `Job ${id} has already ${status} and cannot ${what}.`, 'fine_tune_id', 'fine_tune_already_ended')
+    : wrongState(400, `Job ${id} is ${status} and cannot ${what}.`, 'fine_tune_id', 'fine_tune_wrong_state');
 }

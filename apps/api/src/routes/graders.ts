@@ -1,21 +1,19 @@
 import {
   type GraderErrors,
   type GraderTokenUsage,
-  RunGraderRequest,
+  operations,
   type RunGraderResponse,
-  ValidateGraderRequest,
   type ValidateGraderResponse,
 } from '@polymode/contracts';
 import { type Grader, type GradingFailure, type GradingResult, gradeAll, sampleOf } from '@polymode/verifiers';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { graderOf, outcomeOf } from '../grader-definition.js';
-import { parseRequest } from '../validation.js';
+import { serve } from '../serve.js';
 
 /** Tries a grader on one answer, or only checks its definition. */
 export async function graderRoutes(app: FastifyInstance, { graderServices }: ApiDependencies): Promise<void> {
-  app.post('/fine_tuning/alpha/graders/run', async (request, reply): Promise<RunGraderResponse> => {
-    const body = parseRequest(RunGraderRequest, request.body);
+  serve(app, operations.runGrader, async ({ body }, _request, reply): Promise<RunGraderResponse> => {
     const grader = await graderOf(body.grader, graderServices);
     const outcome = outcomeOf(body.outcome, grader);
     const { messages: _messages, tools: _tools, ...item } = body.item ?? {};
@@ -31,8 +29,7 @@ export async function graderRoutes(app: FastifyInstance, { graderServices }: Api
     return toResponse(grader, result!, (performance.now() - start) / 1000);
   });
 
-  app.post('/fine_tuning/alpha/graders/validate', async (request): Promise<ValidateGraderResponse> => {
-    const body = parseRequest(ValidateGraderRequest, request.body);
+  serve(app, operations.validateGrader, async ({ body }): Promise<ValidateGraderResponse> => {
     const { config } = await graderOf(body.grader, graderServices);
     return { grader: { ...config } };
   });

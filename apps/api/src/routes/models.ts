@@ -1,38 +1,61 @@
-import type { Model, ModelList } from '@polymode/contracts';
-import { listCheckpointModels, listFineTunedModels } from '@polymode/db';
+import { type Model, type ModelDeleted, type ModelList, operations } from '@polymode/contracts';
+import { type Caller, deleteTunedModel, findServedModel, listTunedModels } from '@polymode/db';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { ApiError } from '../errors.js';
+import { deleteCheckpointFiles } from '../housekeeping.js';
 import { toSeconds } from '../ids.js';
+import { serve } from '../serve.js';
 
 /** Base models, fine-tuned models and checkpoints. */
 export async function modelRoutes(app: FastifyInstance, deps: ApiDependencies): Promise<void> {
-  app.get('/models', async (): Promise<ModelList> => ({ object: 'list', data: await allModels(deps) }));
+  const { db, storage, listBaseModels } = deps;
+  const baseModels = (): Model[] => listBaseModels().map((base) => toModel(base.id, base.createdAt, 'polymode'));
 
-  // A wildcard: ids have slashes and colons, and some clients do not encode the slash.
-  app.get<{ Params: { '*': string } }>('/models/*', async (request): Promise<Model> => {
-    const id = request.params['*'];
-    const model = (await allModels(deps)).find((one) => one.id === id);
+  const tunedModels = async ({ projectId }: Caller): Promise<Model[]> => {
+    const tuned = await listTunedModels(db, projectId);
+    return tuned.map((one) => toModel(one.model, toSeconds(one.createdAt), one.organizationId));
+  };
+
+  serve(app, operations.listModels, async ({ caller }): Promise<ModelList> => {
+    return { object: 'list', data: [...baseModels(), ...(await tunedModels(caller))] };
+  });
+
+  serve(app, operations.retrieveModel, async ({ params, caller }): Promise<Model> => {
+    const is = ({ id }: Model): boolean => id === params.model;
+    const model = baseModels().find(is) ?? (await tunedModels(caller)).find(is);
     if (model) return model;
-    throw new ApiError(404, {
-      message: `The model '${id}' does not exist. GET /v1/models lists those that do.`,
+    throw modelNotFound(params.model);
+  });
+
+  serve(app, operations.deleteModel, async ({ params: { model }, caller }, request): Promise<ModelDeleted> => {
+    const { projectId } = caller;
+    if (await deleteTunedModel(db, projectId, model)) {
+      // What is left when this fails, the housekeeper deletes.
+      await deleteCheckpointFiles(db, storage).catch((err) => request.log.warn({ err }, 'files of a model remain'));
+      return { id: model, object: 'model', deleted: true };
+    }
+    const base = baseModels().some(({ id }) => id === model);
+    if (!base && (await findServedModel(db, projectId, model)) === null) throw modelNotFound(model);
+    const reason = base
+      ? 'is a base model. Whoever runs this service deletes it from its models folder.'
+      : 'belongs to another project, which lets this one use it.';
+    throw new ApiError(403, {
+      message: `The model '${model}' ${reason}`,
       param: 'model',
-      code: 'model_not_found',
+      code: 'model_not_deletable',
     });
   });
 }
 
-async function allModels({ db, listBaseModels, organizationId }: ApiDependencies): Promise<Model[]> {
-  const [fineTuned, checkpoints] = await Promise.all([listFineTunedModels(db), listCheckpointModels(db)]);
-  const toModel = (id: string, created: number, ownedBy: string): Model => ({
-    id,
-    object: 'model',
-    created,
-    owned_by: ownedBy,
+function toModel(id: string, created: number, ownedBy: string): Model {
+  return { id, object: 'model', created, owned_by: ownedBy };
+}
+
+function modelNotFound(id: string): ApiError {
+  return new ApiError(404, {
+    message: `The model '${id}' does not exist. GET /v1/models lists those that do.`,
+    param: 'model',
+    code: 'model_not_found',
   });
-  return [
-    ...listBaseModels().map((base) => toModel(base.id, base.createdAt, 'polymode')),
-    ...fineTuned.map((tuned) => toModel(tuned.model, toSeconds(tuned.createdAt), organizationId)),
-    ...checkpoints.map((checkpoint) => toModel(checkpoint.model, toSeconds(checkpoint.createdAt), organizationId)),
-  ];
 }

@@ -1,0 +1,12 @@
+import { fileOperations } from './files.js';
+import { fineTuningOperations } from './fine-tuning.js';
+import { modelOperations } from './models.js';
+import { organizationOperations } from './organization.js';
+
+/** Everything that the API does under `/v1`. */
+export const operations = {
+  ...fileOperations,
+  ...fineTuningOperations,
+  ...modelOperations,
+  ...organizationOperations,
+} as const;

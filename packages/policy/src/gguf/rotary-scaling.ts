@@ -65,6 +65,10 @@ function agrees(scaling: Llama3Scaling, theta: number, divisors: Float32Array): 
   return llama3Divisors(scaling, theta, 2 * divisors.length).every((d, i) => Math.abs(d / divisors[i]! - 1) < 1e-5);
 }
 
+function isClose(a: number, b: number): boolean {
+  return Math.abs(a / b - 1) < 1e-6;
+}
+
 /** s is a line in the turns: through its first and last point strictly between 0 and 1, or between its ends. */
 function fitRange(
   divisors: Float32Array,
@@ -73,8 +77,11 @@ function fitRange(
   context: number,
 ): Omit<Llama3Scaling, 'factor'> {
   const points = [...turnsOf(theta, divisors.length, context)].map((turns, i) => {
-    const share = (1 / divisors[i]! - 1 / factor) / (1 - 1 / factor);
-    return { turns, share: Math.abs(share) < 1e-6 ? 0 : Math.abs(share - 1) < 1e-6 ? 1 : share };
+    const divisor = divisors[i]!;
+    // In divisors, not in shares: where the factor is close to 1, their last bits are a large share.
+    if (isClose(divisor, factor)) return { turns, share: 0 };
+    if (isClose(divisor, 1)) return { turns, share: 1 };
+    return { turns, share: (1 / divisor - 1 / factor) / (1 - 1 / factor) };
   });
   const between = points.filter(({ share }) => share > 0 && share < 1); // turns fall
   const above = points.findLast(({ share }) => share === 1);

@@ -1,3 +1,4 @@
+export { EndpointUnreachable, postJson, RefusedAddress } from './endpoint/post.js';
 export {
   type Grade,
   type GradeOptions,
@@ -31,6 +32,7 @@ export {
 } from './ideal-sampler.js';
 export {
   l1ToTarget,
+  meanReward,
   parseRate,
   recovery,
   type Summary,
@@ -43,7 +45,15 @@ export { compileOutcome, type Outcome, type OutcomeConfig, UNPARSEABLE } from '.
 export { sampleOf } from './sample.js';
 export type { GraderServices, JudgeSettings } from './services.js';
 export { type GraderSettings, openGraderServices, readGraderSettings } from './settings.js';
-export type { Assessment, GenerateOptions, GradableTask, PromptStyle, Row, Task } from './task.js';
+export {
+  type Assessment,
+  equalRewards,
+  type GenerateOptions,
+  type GradableTask,
+  type PromptStyle,
+  type Row,
+  type Task,
+} from './task.js';
 export type { Expression, Operator } from './tasks/boolean/expression.js';
 export { type BooleanInstance, hypothesisSpace, type Observation } from './tasks/boolean/space.js';
 export type { BooleanOptions } from './tasks/boolean/tables.js';

@@ -4,6 +4,7 @@ import type { Assessment } from './task.js';
 export interface Summary {
   readonly parse_rate: number;
   readonly validity: number;
+  readonly mean_reward: number;
   readonly uniqueness: number;
   readonly recovery: number;
   readonly top_outcome_share: number;
@@ -18,6 +19,10 @@ export function parseRate(answers: readonly Assessment[]): number {
 /** V: share of the answers that are in the admissible set, repeats included. */
 export function validity(answers: readonly Assessment[]): number {
   return answers.filter((a) => a.valid).length / countOf(answers);
+}
+
+export function meanReward(answers: readonly Assessment[]): number {
+  return answers.reduce((sum, a) => sum + a.reward, 0) / countOf(answers);
 }
 
 /**
@@ -48,34 +53,37 @@ export function topOutcomeShare(answers: readonly Assessment[]): number {
 }
 
 /**
- * ℓ1 distance between the answers and the reward-proportional target, which for a reward of 1 on the admissible set and
- * 0 elsewhere is uniform on it: Σ_{k ∈ H} |p̂(k) − 1/|H|| plus the share of answers outside H. Between 0 and 2.
+ * ℓ1 distance between the answers and the reward-proportional target: Σ_{k ∈ H} |p̂(k) − r(k) / Σ r| plus the share of answers
+ * outside H. Between 0 and 2.
  *
- * @param admissible the keys of H, at least one
+ * @param rewards r of each member of H, not all 0
  */
-export function l1ToTarget(answers: readonly Assessment[], admissible: readonly string[]): number {
+export function l1ToTarget(answers: readonly Assessment[], rewards: ReadonlyMap<string, number>): number {
   const n = countOf(answers);
-  if (admissible.length === 0) throw new RangeError('The distance needs an admissible set with members; it has 0.');
+  const total = [...rewards.values()].reduce((a, b) => a + b, 0);
+  if (!(total > 0))
+    throw new RangeError(`The distance needs an admissible set that earns something; it earns ${total}.`);
   const counts = countKeys(answers);
   let inside = 0;
   let distance = 0;
-  for (const key of new Set(admissible)) {
-    const share = (counts.get(key) ?? 0) / n;
-    inside += counts.get(key) ?? 0;
-    distance += Math.abs(share - 1 / admissible.length);
+  for (const [key, reward] of rewards) {
+    const count = counts.get(key) ?? 0;
+    inside += count;
+    distance += Math.abs(count / n - reward / total);
   }
   return distance + (n - inside) / n;
 }
 
-/** Every metric of N ≥ 1 answers to one instance. @param admissible the keys of H, at least one */
-export function summarize(answers: readonly Assessment[], admissible: readonly string[]): Summary {
+/** Every metric of N ≥ 1 answers to one instance. @param rewards of each member of H, not all 0 */
+export function summarize(answers: readonly Assessment[], rewards: ReadonlyMap<string, number>): Summary {
   return {
     parse_rate: parseRate(answers),
     validity: validity(answers),
+    mean_reward: meanReward(answers),
     uniqueness: uniqueness(answers),
-    recovery: recovery(answers, admissible.length),
+    recovery: recovery(answers, rewards.size),
     top_outcome_share: topOutcomeShare(answers),
-    l1_to_target: l1ToTarget(answers, admissible),
+    l1_to_target: l1ToTarget(answers, rewards),
   };
 }
 

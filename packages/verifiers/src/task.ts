@@ -9,6 +9,8 @@ export interface Assessment {
   readonly key: string | null;
   /** in the admissible set */
   readonly valid: boolean;
+  /** what the answer earns; at least 0, and 0 unless it is valid */
+  readonly reward: number;
   /** whether the key enters uniqueness: parsed answers do, and some tasks also ask that they lie in the space */
   readonly countsForUniqueness: boolean;
 }
@@ -57,4 +59,25 @@ export interface Task<Instance extends object, Hypothesis, Options extends Gener
   /** keys in code unit order. @throws RangeError for over a million of them */
   admissibleSet(instance: Instance): string[];
   admissibleCount(instance: Instance): number;
+  /**
+   * What each member of the admissible set earns, by key in code unit order: the target of training is in proportion to it.
+   *
+   * @throws RangeError for over a million of them
+   */
+  rewards(instance: Instance): ReadonlyMap<string, number>;
+  /** Figures of the task's own about N ≥ 1 answers to one instance, beside those that every task has. */
+  ownMetrics?(answers: readonly Assessment[], instance: Instance): Readonly<Record<string, number>>;
+}
+
+/** Of a task whose right answers all earn 1. */
+export function equalRewards(admissible: readonly string[]): ReadonlyMap<string, number> {
+  return new Map(admissible.map((key) => [key, 1]));
+}
+
+/** An answer that could not be read. */
+export const UNREAD: Assessment = { key: null, valid: false, reward: 0, countsForUniqueness: false };
+
+/** An answer of a task whose right answers all earn 1. */
+export function rightOrWrong(key: string, valid: boolean, countsForUniqueness = true): Assessment {
+  return { key, valid, reward: valid ? 1 : 0, countsForUniqueness };
 }

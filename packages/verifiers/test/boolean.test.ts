@@ -70,6 +70,7 @@ describe('the verifier proves itself', () => {
           expect(task.assess(task.render(k, each), each)).toEqual({
             key: k,
             valid: members.has(k),
+            reward: members.has(k) ? 1 : 0,
             countsForUniqueness: true,
           });
         }
@@ -246,6 +247,7 @@ describe('reading answers', () => {
     expect(task.assess('Expression: NOT NOT NOT NOT y', instance)).toEqual({
       key: 'NOT(NOT(NOT(NOT(y))))',
       valid: false,
+      reward: 0,
       countsForUniqueness: false,
     });
   });

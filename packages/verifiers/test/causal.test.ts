@@ -45,7 +45,7 @@ describe('the verifier proves itself', () => {
       expect(task.admissibleCount(instance)).toBe(members.length);
       for (const key of members) {
         const found = task.assess(task.render(key, instance), instance);
-        expect(found).toEqual({ key, valid: true, countsForUniqueness: true });
+        expect(found).toEqual({ key, valid: true, reward: 1, countsForUniqueness: true });
       }
     }
   });

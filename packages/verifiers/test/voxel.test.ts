@@ -23,6 +23,7 @@ describe('the verifier proves itself', () => {
           expect(task.assess(task.render(key, instance), instance)).toEqual({
             key,
             valid: true,
+            reward: 1,
             countsForUniqueness: true,
           });
         }

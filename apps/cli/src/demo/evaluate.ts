@@ -1,6 +1,6 @@
 import { Engine } from '@polymode/autodiff';
 import { loadTokenizer, Policy, readModelFolder, uniforms } from '@polymode/policy';
-import { type Assessment, summarize, tasks } from '@polymode/verifiers';
+import { type Assessment, equalRewards, summarize, tasks } from '@polymode/verifiers';
 import type { VoxelRow } from './instances.js';
 import type { DemoMetrics, OutcomeHistogram } from './report.js';
 
@@ -40,7 +40,7 @@ export async function evaluateCheckpoint(
     );
     const keys = groups.map((group, i) => group.map((c) => task.assess(tokenizer.decode(c.tokens), { ...rows[i]! })));
     return {
-      metrics: meanMetrics(keys.map((answers, i) => summarize(answers, admissible[i]!))),
+      metrics: meanMetrics(keys.map((answers, i) => summarize(answers, equalRewards(admissible[i]!)))),
       histograms: keys.map((answers, i) => histogram(answers, admissible[i]!, rows[i]!)),
     };
   } finally {

@@ -5,7 +5,7 @@ import { type TaskName, tasks } from '../tasks/index.js';
 import type { Definition } from './definition.js';
 
 /**
- * 1 when the answer is in the admissible set of the instance that the row carries, else 0. The outcome is the task's
+ * What the answer earns for the instance that the row carries: 0 unless it is in the admissible set. The outcome is the task's
  * canonical key. Answers that cannot be read earn 0 and share one outcome.
  */
 export function task(definition: Definition): Grader {
@@ -28,8 +28,8 @@ export function task(definition: Definition): Grader {
       if (problem !== undefined) {
         throw new GraderRuntimeError(`${problem.path}: ${problem.message}`, 'invalid_variable_error');
       }
-      const { key, valid } = verifier.assess(sample.output_text, item);
-      return { reward: valid ? 1 : 0, outcome: key ?? UNPARSEABLE };
+      const { key, reward } = verifier.assess(sample.output_text, item);
+      return { reward, outcome: key ?? UNPARSEABLE };
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Item } from '../../grader.js';
-import type { Assessment, Task } from '../../task.js';
+import { type Assessment, equalRewards, rightOrWrong, type Task, UNREAD } from '../../task.js';
 import { findExpression } from './answer.js';
 import { type Expression, infix } from './expression.js';
 import { expressionFromKey, parseExpression } from './grammar.js';
@@ -25,13 +25,9 @@ export const booleanTask: Task<BooleanInstance, Expression, BooleanOptions> = {
   assess(text, item): Assessment {
     const instance = asInstance(item);
     const expression = parse(text, instance);
-    if (expression === null) return { key: null, valid: false, countsForUniqueness: false };
+    if (expression === null) return UNREAD;
     const inSpace = spaceOf(instance).has(expression.key);
-    return {
-      key: expression.key,
-      valid: inSpace && agrees(expression, instance.observations),
-      countsForUniqueness: inSpace,
-    };
+    return rightOrWrong(expression.key, inSpace && agrees(expression, instance.observations), inSpace);
   },
   instances: (options = {}) => partialTables(options),
   generate: (options = {}) =>
@@ -49,6 +45,7 @@ export const booleanTask: Task<BooleanInstance, Expression, BooleanOptions> = {
   },
   admissibleSet: (instance) => admissible(instance).sort(),
   admissibleCount: (instance) => admissible(instance).length,
+  rewards: (instance) => equalRewards(booleanTask.admissibleSet(instance)),
 };
 
 function parse(text: string, instance: BooleanInstance): Expression | null {

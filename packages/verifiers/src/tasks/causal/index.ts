@@ -1,5 +1,5 @@
 import type { Item } from '../../grader.js';
-import type { Task } from '../../task.js';
+import { equalRewards, rightOrWrong, type Task, UNREAD } from '../../task.js';
 import { parseGraph, renderGraph } from './answer.js';
 import { type CausalInstance, explains, type Graph, graphFromKey, graphKey } from './graph.js';
 import { checkItem } from './item.js';
@@ -25,8 +25,8 @@ export const causalTask: Task<CausalInstance, Graph, CausalOptions> = {
   assess(text, item) {
     const instance = asInstance(item);
     const graph = parseGraph(text, instance);
-    if (graph === null) return { key: null, valid: false, countsForUniqueness: false };
-    return { key: graphKey(graph), valid: explains(graph, instance), countsForUniqueness: true };
+    if (graph === null) return UNREAD;
+    return rightOrWrong(graphKey(graph), explains(graph, instance));
   },
   instances: (options = {}) => perturbationSets(options),
   generate: (options = {}) =>
@@ -41,6 +41,7 @@ export const causalTask: Task<CausalInstance, Graph, CausalOptions> = {
   render: (answer, { nodes }) => renderGraph(typeof answer === 'string' ? graphFromKey(answer, nodes) : answer),
   admissibleSet: (instance) => explanations(instance).map(graphKey).sort(),
   admissibleCount: (instance) => explanations(instance).length,
+  rewards: (instance) => equalRewards(causalTask.admissibleSet(instance)),
 };
 
 function asInstance(item: Item): CausalInstance {

@@ -1,5 +1,5 @@
 import type { Item, ItemProblem } from '../../grader.js';
-import type { Task } from '../../task.js';
+import { equalRewards, rightOrWrong, type Task, UNREAD } from '../../task.js';
 import { parseStructure, renderStructure } from './answer.js';
 import { compactPrompt, fullPrompt } from './prompts.js';
 import {
@@ -32,8 +32,8 @@ export const voxelTask: Task<VoxelInstance, Structure, VoxelOptions> = {
   assess(text, item) {
     const instance = asInstance(item);
     const structure = parseStructure(text, instance.grid);
-    if (structure === null) return { key: null, valid: false, countsForUniqueness: false };
-    return { key: structureKey(structure), valid: explains(structure, instance), countsForUniqueness: true };
+    if (structure === null) return UNREAD;
+    return rightOrWrong(structureKey(structure), explains(structure, instance));
   },
   instances: (options = {}) => views(options),
   generate: (options = {}) =>
@@ -52,6 +52,7 @@ export const voxelTask: Task<VoxelInstance, Structure, VoxelOptions> = {
     return explanations(instance).map(structureKey).sort();
   },
   admissibleCount: ({ max_height, top }) => max_height ** top.replaceAll('0', '').length,
+  rewards: (instance) => equalRewards(voxelTask.admissibleSet(instance)),
 };
 
 function asInstance(item: Item): VoxelInstance {

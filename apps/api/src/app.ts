@@ -8,12 +8,18 @@ import { ApiError, badRequest, errorHandling, sendError } from './errors.js';
 import { rateLimit } from './rate-limit.js';
 import { RequestLog } from './request-log.js';
 import { checkpointRoutes } from './routes/checkpoints.js';
+import { documentationRoutes } from './routes/documentation.js';
 import { eventRoutes } from './routes/events.js';
 import { fileRoutes } from './routes/files.js';
 import { fineTuningJobRoutes } from './routes/fine-tuning-jobs.js';
 import { graderRoutes } from './routes/graders.js';
 import { healthRoutes } from './routes/health.js';
+import { jobRecordRoutes } from './routes/job-records.js';
 import { modelRoutes } from './routes/models.js';
+import { organizationRoutes } from './routes/organization.js';
+import { permissionRoutes } from './routes/permissions.js';
+import { uploadRoutes } from './routes/uploads.js';
+import { webhookEndpointRoutes } from './routes/webhook-endpoints.js';
 import { unreadBody } from './unread-body.js';
 
 declare module 'fastify' {
@@ -70,6 +76,7 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
     limits: { fileSize: Number.POSITIVE_INFINITY, fieldSize: 4096, fields: 20, files: 1, parts: 21 },
   });
   await app.register(healthRoutes, deps);
+  await app.register(documentationRoutes);
   await app.register(
     async (v1) => {
       await v1.register(bearerAuth, deps);
@@ -79,7 +86,12 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
       await v1.register(eventRoutes, deps);
       await v1.register(checkpointRoutes, deps);
       await v1.register(graderRoutes, deps);
+      await v1.register(uploadRoutes, deps);
+      await v1.register(jobRecordRoutes, deps);
+      await v1.register(permissionRoutes, deps);
       await v1.register(modelRoutes, deps);
+      await v1.register(organizationRoutes, deps);
+      await v1.register(webhookEndpointRoutes, deps);
     },
     { prefix: '/v1' },
   );

@@ -8,13 +8,14 @@ import { type JobPlan, planJob } from './job-plan.js';
 /**
  * Checks a requested job and records it as `queued`. With the id of a job that is there it answers that job.
  *
+ * @param ask the request, which nobody needs for a job that is there
  * @throws ApiError 400 that names the field, or the lines of the file, to change; nothing is recorded then
  */
 export async function createFineTuningJob(
   deps: ApiDependencies,
   { projectId, organizationId }: Caller,
   { id, requestHash }: CreationId,
-  request: CreateJobRequest,
+  ask: () => CreateJobRequest | Promise<CreateJobRequest>,
 ): Promise<JobRecord> {
   // Its files may be gone by now, and that is no reason to refuse what was done long ago.
   const made = requestHash === null ? null : await getJob(deps.db, projectId, id);
@@ -22,6 +23,7 @@ export async function createFineTuningJob(
     requireSameRequest(made.requestHash, requestHash);
     return made;
   }
+  const request = await ask();
   const plan = await planJob(deps, projectId, request);
   const { start, files, method } = plan;
   const { job } = await createJob(

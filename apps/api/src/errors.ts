@@ -50,6 +50,9 @@ export const wrongState = (status: 400 | 409, message: string, param: string, co
 export const fileNotFound = (id: string): ApiError =>
   new ApiError(404, { message: `No such File object: ${id}`, param: 'id' });
 
+export const uploadNotFound = (id: string): ApiError =>
+  new ApiError(404, { message: `No such Upload object: ${id}`, param: 'upload_id', code: 'upload_not_found' });
+
 export const jobNotFound = (id: string): ApiError =>
   new ApiError(404, {
     message: `Could not find fine tune: ${id}`,

@@ -8,6 +8,7 @@ import { openGraderServices } from '@polymode/verifiers';
 import { buildApp } from './app.js';
 import type { ApiConfig } from './config.js';
 import { startHousekeeping } from './housekeeping.js';
+import { startWebhooks } from './webhook-delivery.js';
 
 export interface ApiServer {
   /** Without a slash at its end, and without `/v1`. */
@@ -57,6 +58,7 @@ export async function startServer(
       requestsPerMinute: config.requestsPerMinute,
     });
     const address = await app.listen({ host: config.host, port: config.port });
+    const stopWebhooks = startWebhooks({ db, logger, allow: config.graders.endpointAllow });
     const stopHousekeeping = startHousekeeping(db, storage, logger);
     logger.info({ url: address, queue: queue.backend }, 'api is serving');
     return {
@@ -65,6 +67,7 @@ export async function startServer(
       close: async () => {
         await app.close();
         await stopHousekeeping();
+        await stopWebhooks();
         await release();
         logger.info('api has stopped');
       },

@@ -1,9 +1,9 @@
-import { CreateFileFields, type FilePurpose } from '@polymode/contracts';
+import { CreateFileFields, type FilePurpose, MAX_PART_BYTES } from '@polymode/contracts';
 import { type Storage, StorageLimitError, type StoredObject } from '@polymode/storage';
 import type { FastifyRequest } from 'fastify';
 import { parse as parseFields } from 'qs';
 import { ApiError, badRequest } from './errors.js';
-import { JsonLinesReader, LineProblems } from './json-lines.js';
+import { JsonLinesCheck, requireJsonLinesName } from './json-lines-check.js';
 import { parseRequest } from './validation.js';
 
 type UploadedPart = Exclude<Awaited<ReturnType<FastifyRequest['file']>>, undefined>;
@@ -19,8 +19,8 @@ export interface Upload {
 interface ReceivedFile {
   stored: StoredObject;
   filename: string;
-  rows: number;
-  problems: LineProblems;
+  /** Of a file whose name ends in .jsonl. */
+  check: JsonLinesCheck | null;
 }
 
 /**
@@ -82,41 +82,69 @@ function brokenForm(error: unknown): unknown {
 }
 
 async function receiveFile(part: UploadedPart, storage: Storage, key: string, maxBytes: number): Promise<ReceivedFile> {
-  const reader = new JsonLinesReader();
-  const problems = new LineProblems();
-  let rows = 0;
-  const look = (lines: ReturnType<JsonLinesReader['push']>) => {
-    for (const line of lines) {
-      rows++;
-      if ('problem' in line) problems.add(line.line, line.problem);
-    }
-  };
-  const isJsonLines = part.filename.toLowerCase().endsWith('.jsonl');
+  // Whether they matter is known when the form has ended: its purpose may come after the file.
+  const check = part.filename.toLowerCase().endsWith('.jsonl') ? new JsonLinesCheck() : null;
+  const stored = await receiveBytes(part, storage, key, maxBytes, (piece) => check?.push(piece));
+  // Control characters are no part of a name, and the database takes no NUL.
+  const filename = part.filename.replace(/[\p{Cc}\p{Surrogate}]/gu, '_');
+  return { stored, filename, check };
+}
+
+/** @throws ApiError 413 when there are more than `maxBytes`; the caller deletes what was stored then */
+async function receiveBytes(
+  part: UploadedPart,
+  storage: Storage,
+  key: string,
+  maxBytes: number,
+  see: (piece: Uint8Array) => void,
+): Promise<StoredObject> {
   async function* bytes(): AsyncGenerator<Uint8Array> {
     // The stream must outlive a refusal: what the client still sends has to be read before it reads our answer.
     try {
       for await (const piece of part.file.iterator({ destroyOnReturn: false })) {
-        if (isJsonLines) look(reader.push(piece));
+        see(piece);
         yield piece;
       }
     } catch (error) {
       throw brokenForm(error);
     }
-    if (isJsonLines) look(reader.finish());
   }
   try {
-    const stored = await storage.put(key, bytes(), { maxBytes });
-    // Control characters are no part of a name, and the database takes no NUL.
-    const filename = part.filename.replace(/[\p{Cc}\p{Surrogate}]/gu, '_');
-    return { stored, filename, rows, problems };
+    return await storage.put(key, bytes(), { maxBytes });
   } catch (error) {
     if (!(error instanceof StorageLimitError)) throw error;
     await discard(part.file, maxBytes);
     throw new ApiError(413, {
       message: `The file is larger than the ${maxBytes} bytes that this server accepts. Upload a smaller one.`,
-      param: 'file',
+      param: part.fieldname,
       code: 'file_too_large',
     });
+  }
+}
+
+/**
+ * Streams a form's one file, `data`, into storage under `key`.
+ *
+ * @throws ApiError, and nothing stays in storage then
+ */
+export async function receivePart(request: FastifyRequest, storage: Storage, key: string): Promise<StoredObject> {
+  let stored: StoredObject | undefined;
+  try {
+    for await (const part of multipartOf(request)) {
+      if (part.type === 'file' && part.fieldname === 'data') {
+        stored = await receiveBytes(part, storage, key, MAX_PART_BYTES, () => {});
+        continue;
+      }
+      if (part.type === 'file') part.file.resume();
+      const message = `Unknown parameter: '${part.fieldname}'. Send the part's bytes as the file 'data'.`;
+      throw badRequest(message, part.fieldname, 'unknown_parameter');
+    }
+    if (!stored) throw badRequest("Missing required parameter: 'data'.", 'data', 'missing_required_parameter');
+    if (stored.bytes === 0) throw badRequest('The part is empty.', 'data', 'invalid_value');
+    return stored;
+  } catch (error) {
+    await storage.delete(key);
+    throw error;
   }
 }
 
@@ -132,20 +160,11 @@ async function discard(file: UploadedPart['file'], maxBytes: number): Promise<vo
 function checkUpload(file: ReceivedFile | undefined, fields: [string, string][]): Upload {
   const { purpose, expires_after } = parseRequest(CreateFileFields, nested(fields));
   if (!file) throw badRequest("Missing required parameter: 'file'.", 'file', 'missing_required_parameter');
-  if (purpose === 'fine-tune') checkJsonLines(file);
+  if (purpose === 'fine-tune') {
+    requireJsonLinesName(file.filename, 'file');
+    file.check?.finish();
+  }
   return { stored: file.stored, filename: file.filename, purpose, expiresAfter: expires_after?.seconds ?? null };
-}
-
-function checkJsonLines({ filename, rows, problems }: ReceivedFile): void {
-  if (!filename.toLowerCase().endsWith('.jsonl')) {
-    const message = `Invalid file format for fine-tuning: '${filename}'. Upload a file whose name ends in .jsonl.`;
-    throw badRequest(message, 'file', 'invalid_file_format');
-  }
-  if (problems.count > 0) {
-    const message = `Expected file to have JSONL format, where every line is a JSON object. The file has ${problems}`;
-    throw badRequest(message, 'file', 'invalid_jsonl');
-  }
-  if (rows === 0) throw badRequest('The file has no lines. Write one JSON object a line.', 'file', 'invalid_jsonl');
 }
 
 /** `expires_after[seconds]=3600` becomes `{expires_after: {seconds: '3600'}}`. */

@@ -1,5 +1,6 @@
 /** Request and response schemas of Polymode's API, shared by its server and its clients. Depends on zod alone. */
 export * from './checkpoint-formats.js';
+export { changedHyperparameters } from './derived-hyperparameters.js';
 export * from './dry-run.js';
 export * from './errors.js';
 export * from './files.js';
@@ -15,6 +16,7 @@ export {
   type TrainingData,
 } from './learner-hyperparameters.js';
 export * from './models.js';
+export { type OpenApiInfo, openApiDocument } from './openapi.js';
 export * from './operation.js';
 export { operations } from './operations/index.js';
 export * from './organization.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Database, type DatabaseOrTransaction, type JsonObject, toNullableJson } from './client.js';
 import { UnknownCursorError } from './errors.js';
-import type { EventLevel, FineTuningEvent } from './generated/client.js';
+import type { EventLevel, FineTuningEvent, JobStatus } from './generated/client.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
 
 export interface EventRecord {
@@ -88,12 +88,58 @@ export async function listEventsSince(
   return rows.map(toEventRecord);
 }
 
+/** How a reader who follows a job stands. */
+export interface EventCursor {
+  jobId: string;
+  /** That of the last event it has; 0 before the first. */
+  afterSequence: number;
+}
+
+/**
+ * News for many readers in two statements: what became of their jobs, and then the events that each has not seen, in order,
+ * so that the last events of a job that has ended are among them.
+ *
+ * @param limit events in all; whoever gets the last of so many may have more coming
+ * @returns for each reader its events and its job's status; null when the job is gone
+ */
+export async function pollEvents(
+  db: Database,
+  readers: readonly EventCursor[],
+  limit: number,
+): Promise<{ status: JobStatus | null; events: EventRecord[]; complete: boolean }[]> {
+  const jobIds = [...new Set(readers.map((reader) => reader.jobId))];
+  const jobs = await db.fineTuningJob.findMany({ where: { id: { in: jobIds } }, select: { id: true, status: true } });
+  const statuses = new Map(jobs.map((job) => [job.id, job.status]));
+  const rows = await db.$queryRaw<(FineTuningEventRow & { reader: number })[]>`
+    SELECT r.reader, e.id, e.seq, e.job_id AS "jobId", e.level::text AS level, e.type, e.message, e.data,
+           e.created_at AS "createdAt"
+    FROM unnest(${readers.map((reader) => reader.jobId)}::text[], ${readers.map((reader) => BigInt(reader.afterSequence))}::bigint[])
+      WITH ORDINALITY AS r(job_id, after, reader)
+    JOIN fine_tuning_events e ON e.job_id = r.job_id AND e.seq > r.after
+    ORDER BY e.seq LIMIT ${limit}`;
+  const news = readers.map(({ jobId }) => ({
+    status: statuses.get(jobId) ?? null,
+    events: [] as EventRecord[],
+    complete: rows.length < limit,
+  }));
+  for (const row of rows) news[Number(row.reader) - 1]?.events.push(toEventRecord(row));
+  return news;
+}
+
+/** The sequence number of an event of that job; null when it has none of that id. */
+export async function eventSequence(db: Database, jobId: string, id: string): Promise<number | null> {
+  const row = await db.fineTuningEvent.findFirst({ where: { id, jobId }, select: { seq: true } });
+  return row && Number(row.seq);
+}
+
+type FineTuningEventRow = Omit<FineTuningEvent, 'dedupeKey'>;
+
 /** The same happening has the same id in every replay. */
 function eventId(jobId: string, dedupeKey: string): string {
   return `ftevent-${createHash('sha256').update(`${jobId}\n${dedupeKey}`).digest('hex').slice(0, 24)}`;
 }
 
-function toEventRecord(row: FineTuningEvent): EventRecord {
+function toEventRecord(row: FineTuningEventRow): EventRecord {
   return {
     id: row.id,
     sequence: Number(row.seq),

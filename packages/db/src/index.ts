@@ -21,7 +21,16 @@ export {
   pingDatabase,
 } from './client.js';
 export * from './errors.js';
-export { appendEvents, type EventRecord, listEvents, listEventsSince, type NewEvent } from './events-repository.js';
+export {
+  appendEvents,
+  type EventCursor,
+  type EventRecord,
+  eventSequence,
+  listEvents,
+  listEventsSince,
+  type NewEvent,
+  pollEvents,
+} from './events-repository.js';
 export * from './files-repository.js';
 export type { EventLevel, FileStatus, JobStatus, KeyScope } from './generated/client.js';
 export * from './jobs-repository.js';

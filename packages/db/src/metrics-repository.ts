@@ -57,19 +57,19 @@ export async function recordStep(db: Database, step: NewStep): Promise<JobStatus
 /**
  * Steps in order.
  *
- * @param afterStep 0 for all
+ * @param options.afterStep 0 for all
+ * @param options.everyNthStep only every n-th, beginning with the first @defaultValue 1
  */
 export async function listSteps(
   db: Database,
   jobId: string,
-  options: { afterStep?: number; limit?: number } = {},
+  options: { afterStep?: number; everyNthStep?: number; limit?: number } = {},
 ): Promise<StepRecord[]> {
-  const rows = await db.stepMetrics.findMany({
-    where: { jobId, step: { gt: options.afterStep ?? 0 } },
-    orderBy: { step: 'asc' },
-    ...(options.limit === undefined ? {} : { take: options.limit }),
-  });
-  return rows.map((row) => ({ step: row.step, metrics: row.metrics as JsonObject, createdAt: row.createdAt }));
+  const { afterStep = 0, everyNthStep = 1, limit = null } = options;
+  return db.$queryRaw<StepRecord[]>`
+    SELECT step, metrics, created_at AS "createdAt" FROM step_metrics
+    WHERE job_id = ${jobId} AND step > ${afterStep}::int AND (step - 1) % ${everyNthStep}::int = 0
+    ORDER BY step LIMIT ${limit}::bigint`;
 }
 
 /** The last recorded step of a job; 0 when there is none. */

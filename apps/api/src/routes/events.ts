@@ -1,20 +1,58 @@
+import { Readable } from 'node:stream';
 import { type FineTuningJobEvent, type FineTuningJobEventList, operations } from '@polymode/contracts';
-import { type EventRecord, listEvents } from '@polymode/db';
+import { type EventRecord, eventSequence, listEvents, UnknownCursorError } from '@polymode/db';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
+import { EventHub } from '../event-hub.js';
 import { toSeconds } from '../ids.js';
 import { existingJob } from '../job.js';
 import { toList } from '../pagination.js';
 import { serve } from '../serve.js';
 
-export async function eventRoutes(app: FastifyInstance, { db }: ApiDependencies): Promise<void> {
-  serve(app, operations.listFineTuningEvents, async (incoming): Promise<FineTuningJobEventList> => {
-    const job = await existingJob(db, incoming);
-    return toList(await listEvents(db, job.id, incoming.query), toEvent);
-  });
+/** A job's events: pages of them, or a stream as they happen. */
+export async function eventRoutes(app: FastifyInstance, { db, logger }: ApiDependencies): Promise<void> {
+  const hub = new EventHub(db, logger);
+  app.addHook('preClose', async () => hub.close());
+
+  serve(
+    app,
+    operations.listFineTuningEvents,
+    async (incoming, request, reply): Promise<FineTuningJobEventList | typeof reply> => {
+      const job = await existingJob(db, incoming);
+      const { query } = incoming;
+      if (!query.stream) return toList(await listEvents(db, job.id, query), toEvent);
+      const header = request.headers['last-event-id'];
+      const after = typeof header === 'string' && header !== '' ? header : query.after;
+      const sequence = after === undefined ? 0 : await eventSequence(db, job.id, after);
+      if (sequence === null) throw new UnknownCursorError(after ?? '');
+      const gone = new AbortController();
+      const stream = Readable.from(serverSentEvents(hub, job.id, sequence, gone.signal), { objectMode: false });
+      stream.once('close', () => gone.abort());
+      // Buffering proxies would hold events back.
+      reply
+        .headers({ 'cache-control': 'no-cache', 'x-accel-buffering': 'no' })
+        .type('text/event-stream; charset=utf-8');
+      return reply.send(request.method === 'HEAD' ? Readable.from([]) : stream);
+    },
+  );
 }
 
-export function toEvent(event: EventRecord): FineTuningJobEvent {
+/** Each event with its id, for `Last-Event-ID`; `[DONE]` when the job has ended, as OpenAI's first fine-tuning API had it. */
+async function* serverSentEvents(
+  hub: EventHub,
+  jobId: string,
+  afterSequence: number,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  yield ': events of this job follow\n\n';
+  for await (const { events, ended } of hub.follow(jobId, afterSequence, signal)) {
+    if (events.length === 0 && !ended) yield ': nothing new\n\n';
+    for (const event of events) yield `id: ${event.id}\ndata: ${JSON.stringify(toEvent(event))}\n\n`;
+    if (ended) yield 'data: [DONE]\n\n';
+  }
+}
+
+function toEvent(event: EventRecord): FineTuningJobEvent {
   return {
     id: event.id,
     object: 'fine_tuning.job.event',

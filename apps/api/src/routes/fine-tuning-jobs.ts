@@ -1,9 +1,11 @@
-import { type FineTuningJob, type FineTuningJobList, operations } from '@polymode/contracts';
+import { type DryRun, type FineTuningJob, type FineTuningJobList, operations } from '@polymode/contracts';
 import { cancelJob, type JobRecord, listJobs, pauseJob, resumeJob } from '@polymode/db';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { createFineTuningJob } from '../create-job.js';
 import type { ApiDependencies } from '../dependencies.js';
+import { dryRun } from '../dry-run.js';
 import { type ApiError, jobNotFound, wrongState } from '../errors.js';
+import { forkRequest } from '../fork-job.js';
 import { creationId } from '../idempotency.js';
 import { existingJob, toJob } from '../job.js';
 import { toList } from '../pagination.js';
@@ -12,8 +14,10 @@ import { serve } from '../serve.js';
 export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDependencies): Promise<void> {
   const { db } = deps;
 
-  serve(app, operations.createFineTuningJob, async ({ body, caller }, request): Promise<FineTuningJob> => {
-    const job = await createFineTuningJob(deps, caller, creationId(request, 'ftjob-', body), body);
+  serve(app, operations.createFineTuningJob, async (incoming, request): Promise<FineTuningJob | DryRun> => {
+    const { body, query, caller } = incoming;
+    if (query.dry_run) return dryRun(deps, caller.projectId, body);
+    const job = await createFineTuningJob(deps, caller, creationId(request, 'ftjob-', body), () => body);
     await enqueue(job.id, request);
     return toJob(job);
   });
@@ -53,6 +57,15 @@ export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDepende
     const { job, changed } = result;
     if (!changed && job.status !== 'queued' && job.status !== 'running') throw cannot('be resumed', job);
     if (changed) await enqueue(id, request);
+    return toJob(job);
+  });
+
+  serve(app, operations.forkFineTuningJob, async (incoming, request): Promise<FineTuningJob> => {
+    const { body, caller } = incoming;
+    const parent = await existingJob(db, incoming);
+    const id = creationId(request, 'ftjob-', { fork: parent.id, ...body });
+    const job = await createFineTuningJob(deps, caller, id, () => forkRequest(db, parent, body));
+    await enqueue(job.id, request);
     return toJob(job);
   });
 

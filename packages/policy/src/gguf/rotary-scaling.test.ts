@@ -38,7 +38,9 @@ describe('scalingOfDivisors', () => {
       {
         numRuns: 500,
         // No pair is divided by the whole factor, and the largest divisor is close to 1.
-        examples: [[{ factor: 1.5, low: 0.5735370681925649, ratio: 9.205929248865127, context: 447, theta: 50, pairs: 3 }]],
+        examples: [
+          [{ factor: 1.5, low: 0.5735370681925649, ratio: 9.205929248865127, context: 447, theta: 50, pairs: 3 }],
+        ],
       },
     );
   });

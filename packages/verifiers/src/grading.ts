@@ -1,6 +1,7 @@
 import { type Grade, type Grader, type GraderErrorKind, GraderRuntimeError, type Item, type Sample } from './grader.js';
 import { compileOutcome, type Outcome } from './outcome.js';
 import { breathe } from './pace.js';
+import { work } from './thread/index.js';
 
 export interface GradingOptions {
   readonly grader: Grader;
@@ -63,22 +64,39 @@ export async function gradeAll(answers: readonly Gradable[], options: GradingOpt
 }
 
 async function gradeOne(answer: Gradable, outcome: Outcome, options: GradingOptions): Promise<GradingResult> {
-  const { sample, item } = answer;
   try {
-    const grade = await withinTime(answer, options);
-    if (typeof grade?.reward !== 'number' || !Number.isFinite(grade.reward)) {
-      throw new GraderRuntimeError(`The grader's reward is ${grade?.reward}, not a finite number.`, 'other_error');
-    }
-    return { ok: true, grade: { ...grade, outcome: outcome.of(sample, item, grade) } };
+    return {
+      ok: true,
+      grade: await withinTime((signal) => gradeWith(answer, options.grader, outcome, signal), options),
+    };
   } catch (error) {
     return { ok: false, failure: failureOf(error) };
   }
 }
 
-async function withinTime(
+async function gradeWith(
   { sample, item }: Gradable,
-  { grader, timeoutMs = GRADING_TIMEOUT_MS, signal }: GradingOptions,
-): Promise<Grade> {
+  grader: Grader,
+  outcome: Outcome,
+  signal: AbortSignal,
+): Promise<Grade & { readonly outcome: string }> {
+  const grade = await grader.grade(sample, item, { signal });
+  if (typeof grade?.reward !== 'number' || !Number.isFinite(grade.reward)) {
+    throw new GraderRuntimeError(`The grader's reward is ${grade?.reward}, not a finite number.`, 'other_error');
+  }
+  const { outcome: key, unreadable } = grade;
+  const found = {
+    config: outcome.config,
+    grade: { ...(key !== undefined && { outcome: key }), ...(unreadable && { unreadable }) },
+  };
+  const here = (): string => outcome.of(sample, item, grade);
+  return { ...grade, outcome: await work('outcome', sample, item, found, here, { signal, most: outcome.most }) };
+}
+
+async function withinTime<T>(
+  compute: (signal: AbortSignal) => Promise<T>,
+  { timeoutMs = GRADING_TIMEOUT_MS, signal }: GradingOptions,
+): Promise<T> {
   const abort = new AbortController();
   const stopped = (message: string): GraderRuntimeError =>
     new GraderRuntimeError(message, 'unresponsive_reward_error', { reason: 'timeout' });
@@ -96,7 +114,7 @@ async function withinTime(
   // It may end before the race has begun.
   over.catch(() => {});
   try {
-    return await Promise.race([over, grader.grade(sample, item, { signal: abort.signal })]);
+    return await Promise.race([over, compute(abort.signal)]);
   } finally {
     clearTimeout(timer);
     if (onAbort) signal?.removeEventListener('abort', onAbort);

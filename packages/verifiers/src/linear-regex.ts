@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
 import { GraderConfigError } from './grader.js';
 
-/** Instructions: matching takes their number times the text's length at worst, and this much of it a few milliseconds. */
+/** Instructions: matching takes their number times the text's length at worst. */
 const LARGEST_PROGRAM = 500;
 
 /**

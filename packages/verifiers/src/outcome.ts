@@ -16,8 +16,11 @@ import { compilePath, compileTemplate, lookUp, type Template } from './template.
 /** Answers that cannot be read share this outcome. */
 export const UNPARSEABLE = 'unparseable';
 
-/** Characters that patterns are looked for in: more than models write, and short of keeping others waiting. */
+/** Characters that patterns are looked for in: more than models write. */
 const LONGEST_SEARCHED = 100_000;
+
+/** Steps of matching that take a few milliseconds at most: a pattern's instructions times the text's length. */
+const QUICK_STEPS = 100_000;
 
 /** What counts as the same answer. */
 export type OutcomeConfig =
@@ -35,6 +38,8 @@ export type OutcomeConfig =
 /** Finds the outcome of a graded answer. */
 export interface Outcome {
   readonly config: OutcomeConfig;
+  /** characters of an answer that it is found in quickly @defaultValue as many as are worked on at once */
+  readonly most?: number;
   /** what it reads from a row and the row lacks */
   checkItem(item: Item): ItemProblem[];
   /** @throws GraderRuntimeError when the row lacks a value */
@@ -108,6 +113,7 @@ function regex(definition: Definition): Outcome {
   const group = captureGroup(definition, compiled);
   return {
     config: { type: 'regex', pattern, group },
+    most: Math.floor(QUICK_STEPS / compiled.programSize()),
     checkItem: () => [],
     of({ output_text }) {
       const matcher = compiled.matcher(output_text.slice(0, LONGEST_SEARCHED));

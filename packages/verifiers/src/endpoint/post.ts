@@ -4,8 +4,8 @@ import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { mayReach } from './addresses.js';
 
-/** Bytes of the longest answer: a number or two, with room for what servers add. */
-const ANSWER_LIMIT_BYTES = 1024 * 1024;
+/** Bytes of the longest answer: a number or two, with room for what servers add; so much JSON is read within a few milliseconds. */
+const ANSWER_LIMIT_BYTES = 128 * 1024;
 
 export interface PostOptions {
   readonly headers: Readonly<Record<string, string>>;
@@ -45,7 +45,7 @@ export class EndpointUnreachable extends Error {
  *
  * @throws RefusedAddress, EndpointUnreachable
  */
-export function postJson(url: URL, body: string, options: PostOptions): Promise<Answer> {
+export function postJson(url: URL, body: string | Uint8Array, options: PostOptions): Promise<Answer> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const { allow, timeoutMs, signal } = options;
   if (isIP(host) !== 0 && !mayReach(host, host, allow)) return Promise.reject(refused(host, host));

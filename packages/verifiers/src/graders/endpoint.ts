@@ -1,6 +1,7 @@
 import { type Answer, EndpointUnreachable, postJson, RefusedAddress } from '../endpoint/post.js';
 import { type Grade, type Grader, GraderRuntimeError } from '../grader.js';
 import type { GraderServices } from '../services.js';
+import { work } from '../thread/index.js';
 import type { Definition } from './definition.js';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -41,7 +42,8 @@ export function endpoint(definition: Definition, { endpointAllow = [] }: GraderS
     type: config.type,
     checkItem: () => [],
     async grade(sample, item, options) {
-      const body = JSON.stringify({ sample, item });
+      const here = (): Uint8Array => Buffer.from(JSON.stringify({ sample, item }));
+      const body = await work('body', sample, item, null, here, options);
       for (let tries = 1; ; tries++) {
         const outcome = await attempt(url, body, config, endpointAllow, options?.signal);
         if (!('again' in outcome)) return outcome;
@@ -55,7 +57,7 @@ export function endpoint(definition: Definition, { endpointAllow = [] }: GraderS
 /** A grade, or why the request is worth sending again. @throws GraderRuntimeError where it is not */
 async function attempt(
   url: URL,
-  body: string,
+  body: Uint8Array,
   { headers, timeout_ms: timeoutMs }: { readonly headers?: Record<string, string>; readonly timeout_ms: number },
   allow: readonly string[],
   signal: AbortSignal | undefined,

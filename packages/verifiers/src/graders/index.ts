@@ -1,5 +1,6 @@
 import { type Grade, type Grader, GraderConfigError, UnreadableAnswerError } from '../grader.js';
 import type { GraderServices } from '../services.js';
+import { farGrader } from '../thread/index.js';
 import { Definition, type GraderFactory, kindOf } from './definition.js';
 import { endpoint } from './endpoint.js';
 import { labelModel } from './label-model.js';
@@ -23,6 +24,9 @@ const GRADERS: Readonly<Record<string, GraderFactory>> = {
   text_similarity: textSimilarity,
 };
 
+/** Types that need nothing from outside. */
+const ALONE: readonly string[] = ['string_check', 'task', 'text_similarity'];
+
 /**
  * Makes a grader from its API definition.
  *
@@ -43,7 +47,8 @@ function compile(definition: Definition, services: GraderServices): Grader {
   if (factory === undefined) {
     return definition.refuse('type', `Unknown grader type '${type}'. Available types: ${available}.`);
   }
-  return forgiving(factory(definition, services));
+  const grader = factory(definition, services);
+  return forgiving(ALONE.includes(type) ? farGrader(grader) : grader);
 }
 
 /** Answers that cannot be read earn 0. */

@@ -4,6 +4,7 @@ import { judgementInstruction, judgementSchema, readResult } from '../judge/judg
 import { compileMessages } from '../judge/messages.js';
 import { readSampling } from '../judge/sampling.js';
 import type { GraderServices } from '../services.js';
+import { work } from '../thread/index.js';
 import type { Definition } from './definition.js';
 
 /** How a type of model grader differs from the others. */
@@ -45,7 +46,9 @@ export function modelGrader(
     defaultOutcome: { type: 'text' },
     checkItem: (item) => input.checkItem(item),
     async grade(sample, item, options) {
-      const messages = input.fill(sample, item, instruction);
+      const here = (): Uint8Array => Buffer.from(JSON.stringify(input.fill(sample, item, instruction)));
+      const told = { input: definition.value('input'), instruction };
+      const messages = await work('messages', sample, item, told, here, options);
       const { text, usage } = await client.ask({ ...request, messages }, options?.signal);
       return { reward: reward(readResult(text)), usage: { [model]: usage } };
     },

@@ -1,7 +1,9 @@
 import { type Grader, GraderConfigError, type GraderErrorKind, GraderRuntimeError } from '../grader.js';
-import type { SandboxFailure, SandboxRequest } from '../sandbox/index.js';
+import { frame } from '../sandbox/frames.js';
+import type { SandboxFailure } from '../sandbox/index.js';
 import { LONGEST_TIMEOUT_MS, SOURCE_LIMIT_BYTES } from '../sandbox/limits.js';
 import type { GraderServices } from '../services.js';
+import { work } from '../thread/index.js';
 import type { Definition, GraderFactory } from './definition.js';
 
 type Language = 'python' | 'javascript';
@@ -38,23 +40,26 @@ export const userCode =
     }
     const sandboxes = sandboxesOf(services, definition, language);
     const timeoutMs = config.timeout_ms ?? sandboxes.settings.timeoutMs;
-    const run = (request: Pick<SandboxRequest, 'kind' | 'input'>) =>
-      sandboxes[language].run({ ...request, source: config.source, timeoutMs });
+    const { source } = config;
+    const run = (request: Uint8Array, signal?: AbortSignal) =>
+      sandboxes[language].run({ source, timeoutMs, request }, signal);
 
     return {
       config,
       name: config.name,
       type: language,
       checkItem: () => [],
-      async check() {
-        const answer = await run({ kind: 'check' });
+      async check(options) {
+        const answer = await run(frame({ kind: 'check', source, timeoutMs }), options?.signal);
         if (answer.ok) return;
         const { failure } = answer;
         if (failure.kind === 'unavailable') throw errorOf(language, failure);
         throw new GraderConfigError(`The source cannot be used: ${failure.message}`, `${definition.param}.source`);
       },
-      async grade(sample, item) {
-        const answer = await run({ kind: 'grade', input: { sample, item } });
+      async grade(sample, item, options) {
+        const here = (): Uint8Array => frame({ kind: 'grade', source, input: { sample, item }, timeoutMs });
+        const request = await work('frame', sample, item, { source, timeoutMs }, here, options);
+        const answer = await run(request, options?.signal);
         if (!answer.ok) throw errorOf(language, answer.failure);
         const { reward, outcome } = answer;
         return outcome === undefined ? { reward } : { reward, outcome };

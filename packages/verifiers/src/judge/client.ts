@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GraderRuntimeError, type TokenUsage } from '../grader.js';
 import type { JudgeSettings } from '../services.js';
-import type { ChatMessage } from './messages.js';
 
 /** What a judge is asked. */
 export interface JudgeRequest {
   readonly model: string;
-  readonly messages: readonly ChatMessage[];
+  /** as JSON, in UTF-8 */
+  readonly messages: Uint8Array;
   /** JSON schema that the reply is to follow */
   readonly schema: object;
   /** fields of the request beside these */
@@ -26,6 +26,9 @@ const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 500;
 /** A server that asks for more patience than this is not asked again. */
 const LONGEST_DELAY_MS = 30_000;
+
+/** Bytes of an answer that are read: far more than a judgement takes, reasons included. */
+const LONGEST_ANSWER_BYTES = 512 * 1024;
 
 /** Characters of a server's answer that errors quote. */
 const QUOTED = 500;
@@ -67,21 +70,21 @@ export class JudgeClient {
 
   private async askInTurn(request: JudgeRequest, signal?: AbortSignal): Promise<JudgeReply> {
     const { model, messages, schema, sampling } = request;
-    const body = { model: this.settings.models?.[model] ?? model, messages, ...sampling };
+    const fields = { model: this.settings.models?.[model] ?? model, ...sampling };
     if (!this.plain.has(model)) {
       const format = { type: 'json_schema', json_schema: { name: 'judgement', strict: true, schema } };
-      const answer = await this.send({ ...body, response_format: format }, signal);
+      const answer = await this.send(bodyOf({ ...fields, response_format: format }, messages), signal);
       if (!BAD_REQUEST.includes(answer.status)) return readAnswer(answer);
-      const second = await this.send(body, signal);
+      const second = await this.send(bodyOf(fields, messages), signal);
       // What the server refuses with and without a schema is not refused for the schema.
       if (second.status === 200) this.plain.add(model);
       return readAnswer(second);
     }
-    return readAnswer(await this.send(body, signal));
+    return readAnswer(await this.send(bodyOf(fields, messages), signal));
   }
 
   /** Sends until there is an answer that sending again will not better. */
-  private async send(body: object, signal?: AbortSignal): Promise<Answer> {
+  private async send(body: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       const answer = await this.sendOnce(body, signal);
       if (!isPassing(answer.status) || attempt === ATTEMPTS) return answer;
@@ -94,19 +97,19 @@ export class JudgeClient {
     }
   }
 
-  private async sendOnce(body: object, signal?: AbortSignal): Promise<Answer> {
+  private async sendOnce(body: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<Answer> {
     const { baseUrl, apiKey, timeoutMs = TIMEOUT_MS } = this.settings;
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
       const response = await fetch(`${baseUrl.replace(/\/+$/, '')}/chat/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
-        body: JSON.stringify(body),
+        body,
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
       return {
         status: response.status,
-        text: await response.text(),
+        text: await readText(response),
         retryAfterMs: retryAfter(response.headers),
       };
     } catch (error) {
@@ -116,6 +119,25 @@ export class JudgeClient {
       return { status: 'unreachable', text: cause instanceof Error ? cause.message : String(cause) };
     }
   }
+}
+
+/** The messages, which may be long, are in JSON already. */
+function bodyOf(fields: object, messages: Uint8Array): Uint8Array<ArrayBuffer> {
+  const rest = JSON.stringify(fields).slice(1);
+  return Buffer.concat([Buffer.from('{"messages":'), messages, Buffer.from(`,${rest}`)]);
+}
+
+/** The answer's text, cut where it grows longer than judgements are. */
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk);
+    length += chunk.length;
+    // The connection is closed, and what has come is no whole JSON.
+    if (length > LONGEST_ANSWER_BYTES) break;
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 interface Answer {

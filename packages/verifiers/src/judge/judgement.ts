@@ -1,7 +1,8 @@
 import { GraderRuntimeError } from '../grader.js';
 
-/** Braces from the end at which a judgement is looked for. */
+/** Braces from the end at which a judgement is looked for, and characters that are read for it in all. */
 const MOST_OBJECTS = 200;
+const MOST_READ = 500_000;
 
 /** What judges are asked for: their reasons first, so that the result follows from them. */
 export function judgementSchema(result: object): object {
@@ -37,8 +38,10 @@ export function readResult(reply: string): unknown {
   if (whole !== undefined) return whole;
   // Models that reason aloud may write objects before: the last is the judgement.
   let at = text.length;
-  for (let tries = 0; tries < MOST_OBJECTS && at > 0; tries++) {
+  let read = 0;
+  for (let tries = 0; tries < MOST_OBJECTS && at > 0 && read < MOST_READ; tries++) {
     at = text.lastIndexOf('{', at - 1);
+    read += text.length - at;
     const result = at < 0 ? undefined : objectAt(text, at);
     if (result !== undefined) return result;
   }

@@ -6,7 +6,7 @@ import { SandboxPool } from './pool.js';
 import type { SandboxProgram } from './process.js';
 import { DEFAULT_SANDBOX_SETTINGS, type SandboxSettings } from './settings.js';
 
-export type { SandboxAnswer, SandboxFailure, SandboxRequest } from './protocol.js';
+export type { SandboxAnswer, SandboxCall, SandboxFailure, SandboxRequest } from './protocol.js';
 export { DEFAULT_SANDBOX_SETTINGS, type SandboxSettings } from './settings.js';
 export type { SandboxPool };
 

@@ -1,8 +1,8 @@
 import { SandboxProcess, type SandboxProgram } from './process.js';
-import type { SandboxAnswer, SandboxFailure, SandboxRequest } from './protocol.js';
+import type { SandboxAnswer, SandboxCall, SandboxFailure } from './protocol.js';
 
 interface Job {
-  readonly request: SandboxRequest;
+  readonly call: SandboxCall;
   readonly resolve: (answer: SandboxAnswer) => void;
 }
 
@@ -33,11 +33,30 @@ export class SandboxPool {
     await Promise.all([...this.workers].map(({ process }) => process.ready));
   }
 
-  /** Never rejects: what went wrong is in the answer. */
-  run(request: SandboxRequest): Promise<SandboxAnswer> {
+  /**
+   * Never rejects: what went wrong is in the answer.
+   *
+   * @param signal takes a call that waits for its turn out of the line; one under way has its own cap
+   */
+  run(call: SandboxCall, signal?: AbortSignal): Promise<SandboxAnswer> {
     if (this.closed) return Promise.resolve({ ok: false, failure: CLOSED });
+    if (signal?.aborted) return Promise.resolve({ ok: false, failure: GIVEN_UP });
     return new Promise((resolve) => {
-      this.waiting.push({ request, resolve });
+      const leave = (): void => {
+        const at = this.waiting.indexOf(job);
+        if (at < 0) return;
+        this.waiting.splice(at, 1);
+        resolve({ ok: false, failure: GIVEN_UP });
+      };
+      const job: Job = {
+        call,
+        resolve: (answer) => {
+          signal?.removeEventListener('abort', leave);
+          resolve(answer);
+        },
+      };
+      signal?.addEventListener('abort', leave, { once: true });
+      this.waiting.push(job);
       this.dispatch();
     });
   }
@@ -52,7 +71,7 @@ export class SandboxPool {
 
   private dispatch(): void {
     while (this.waiting.length > 0) {
-      const worker = this.idleFor(this.waiting[0]!.request.source);
+      const worker = this.idleFor(this.waiting[0]!.call.source);
       if (!worker) break;
       void this.work(worker, this.waiting.shift()!);
     }
@@ -88,10 +107,10 @@ export class SandboxPool {
     );
   }
 
-  private async work(worker: Worker, { request, resolve }: Job): Promise<void> {
+  private async work(worker: Worker, { call, resolve }: Job): Promise<void> {
     worker.state = 'busy';
-    worker.source = request.source;
-    const answer = await worker.process.call(request);
+    worker.source = call.source;
+    const answer = await worker.process.call(call);
     resolve(answer);
     worker.state = 'idle';
     if (!worker.process.alive) {
@@ -103,4 +122,5 @@ export class SandboxPool {
   }
 }
 
+const GIVEN_UP: SandboxFailure = { kind: 'unavailable', message: 'The call was given up before its turn.' };
 const CLOSED: SandboxFailure = { kind: 'unavailable', message: 'The sandbox has been closed.' };

@@ -1,13 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { FrameReader, frame } from './frames.js';
+import { FrameReader } from './frames.js';
 import { MemoryWatch } from './memory-watch.js';
-import {
-  readReply,
-  type SandboxAnswer,
-  type SandboxFailure,
-  type SandboxReply,
-  type SandboxRequest,
-} from './protocol.js';
+import { readReply, type SandboxAnswer, type SandboxCall, type SandboxFailure, type SandboxReply } from './protocol.js';
 
 /** How to start a process of one language. */
 export interface SandboxProgram {
@@ -21,8 +15,8 @@ export interface SandboxProgram {
   readonly graceMs: number;
 }
 
-/** Bytes of the longest reply: reward, outcome, message and details are all bounded in the process. */
-const REPLY_LIMIT_BYTES = 2 * 1024 * 1024;
+/** Bytes of the longest reply, as reward, outcome, message and details are bounded in the process; so many are read at once. */
+const REPLY_LIMIT_BYTES = 512 * 1024;
 
 /** Milliseconds; far more than a start takes on a loaded machine. */
 const START_LIMIT_MS = 60_000;
@@ -90,7 +84,7 @@ export class SandboxProcess {
   }
 
   /** Never rejects. The process is stopped when the call goes over its time, and when it asks for it. */
-  call(request: SandboxRequest): Promise<SandboxAnswer> {
+  call({ request, timeoutMs }: SandboxCall): Promise<SandboxAnswer> {
     if (!this.alive) return Promise.resolve({ ok: false, failure: this.crash() });
     return new Promise((resolve) => {
       const settle = (answer: SandboxAnswer) => {
@@ -101,10 +95,9 @@ export class SandboxProcess {
         this.keepsUsAlive(false);
         resolve(answer);
       };
-      const seconds = request.timeoutMs / 1000;
       const timer = setTimeout(
-        () => this.end({ kind: 'timeout', message: `The grader did not end within ${seconds} seconds.` }),
-        request.timeoutMs + this.program.graceMs,
+        () => this.end({ kind: 'timeout', message: `The grader did not end within ${timeoutMs / 1000} seconds.` }),
+        timeoutMs + this.program.graceMs,
       );
       this.onEnd = (failure) => settle({ ok: false, failure });
       this.onMessage = (text) => {
@@ -115,7 +108,7 @@ export class SandboxProcess {
       };
       this.keepsUsAlive(true);
       this.watch.start();
-      this.child.stdin?.write(frame(request));
+      this.child.stdin?.write(request);
     });
   }
 

@@ -9,6 +9,15 @@ export interface SandboxRequest {
   readonly timeoutMs: number;
 }
 
+/** A request on its way. */
+export interface SandboxCall {
+  /** a process is quicker with the source that it had last */
+  readonly source: string;
+  readonly timeoutMs: number;
+  /** frame of a SandboxRequest */
+  readonly request: Uint8Array;
+}
+
 /** What came of it. */
 export type SandboxAnswer =
   | { readonly ok: true; readonly reward: number; readonly outcome?: string | undefined }

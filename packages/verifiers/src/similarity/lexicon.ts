@@ -98,10 +98,13 @@ async function readLexicon(): Promise<PartOfSpeech[]> {
   return parts;
 }
 
+/** Cuts the line entry by entry: all at once would be a long step. */
 async function each(line: string, separator: string, take: (entry: string) => void): Promise<void> {
-  if (line === '') return;
-  for (const [i, entry] of line.split(separator).entries()) {
+  for (let at = 0, taken = 0; at < line.length; taken++) {
+    const end = line.indexOf(separator, at);
+    const entry = line.slice(at, end < 0 ? line.length : end);
     take(entry);
-    if (i % ENTRIES_PER_BREATH === 0) await breathe();
+    at += entry.length + separator.length;
+    if (taken % ENTRIES_PER_BREATH === 0) await breathe();
   }
 }

@@ -8,6 +8,7 @@ import {
   type PreferenceMethod,
   type ReinforcementMethod,
   type ResolvedMethod,
+  type ResponseFormat,
   resolveCheckpointFormats,
   resolveHyperparameters,
   resolvePreference,
@@ -15,7 +16,7 @@ import {
   type SupervisedMethod,
 } from '@polymode/contracts';
 import { type FileRecord, getFile } from '@polymode/db';
-import { GRADING_TIMEOUT_MS, type Grader, type Outcome } from '@polymode/verifiers';
+import { GRADING_TIMEOUT_MS, type Grader, type Outcome, schemaProblem } from '@polymode/verifiers';
 import type { z } from 'zod';
 import type { ApiDependencies } from './dependencies.js';
 import { badRequest } from './errors.js';
@@ -117,7 +118,7 @@ async function planReinforcement(
         grader_timeout_ms: reinforcement.grader_timeout_ms ?? GRADING_TIMEOUT_MS,
         hyperparameters,
         ...formats(path, reinforcement, hyperparameters.trainable),
-        response_format: null,
+        response_format: responseFormat(`${path}.response_format`, reinforcement.response_format),
       },
     },
   };
@@ -151,6 +152,17 @@ async function planPreference(
     ...checked,
     method: { type: 'dpo', dpo: { hyperparameters, ...formats(path, dpo, hyperparameters.trainable) } },
   };
+}
+
+function responseFormat(path: string, requested: ResponseFormat | null | undefined): ResponseFormat | null {
+  if (requested == null) return null;
+  const { type, json_schema } = requested;
+  const problem = schemaProblem(json_schema.schema);
+  const at = `${path}.json_schema.schema`;
+  if (problem !== null)
+    throw badRequest(`Invalid '${at}': it is no JSON Schema: ${problem}.`, at, 'invalid_json_schema');
+  requireStorable(json_schema, [path, 'json_schema']);
+  return { type, json_schema: { ...json_schema, strict: json_schema.strict ?? false } };
 }
 
 /** Rows that supervised and preference jobs need, where nothing else is configured: OpenAI's own bound. */

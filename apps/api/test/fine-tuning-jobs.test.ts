@@ -122,6 +122,45 @@ describe('creating a job', () => {
     });
   });
 
+  it('takes a format of answers and tells it again', async () => {
+    const asking = (response_format: unknown) =>
+      create({ method: { type: 'reinforcement', reinforcement: { grader: voxelGrader, response_format } } });
+    const told = ({ method }: Awaited<ReturnType<typeof create>>) =>
+      (method?.reinforcement as { response_format?: unknown }).response_format;
+    const schema = {
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      type: 'object',
+      properties: { x: { type: ['number', 'null'], minimum: 0 }, y: { $ref: '#/$defs/y' } },
+      required: ['x'],
+      additionalProperties: false,
+      $defs: { y: { enum: ['a', 1] } },
+    };
+    const format = { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } };
+    const job = await asking(format);
+    expect(told(job)).toEqual(format);
+    expect(told(await api.client.fineTuning.jobs.retrieve(job.id))).toEqual(format);
+    const loose = { type: 'json_schema', json_schema: { name: 'answer', schema: {} } };
+    expect(told(await asking(loose))).toEqual({ ...loose, json_schema: { ...loose.json_schema, strict: false } });
+    expect([told(await asking(null)), told(await asking(undefined))]).toEqual([null, null]);
+
+    const at = 'method.reinforcement.response_format';
+    const named = (change: object) => ({ ...format, json_schema: { ...format.json_schema, ...change } });
+    for (const [wrong, param, says] of [
+      [{ type: 'json_object' }, `${at}.type`, "'json_schema'"],
+      [{ type: 'json_schema' }, `${at}.json_schema`, ''],
+      [named({ name: 'an answer' }), `${at}.json_schema.name`, 'letters'],
+      [named({ strict: 'yes' }), `${at}.json_schema.strict`, ''],
+      [named({ schema: [] }), `${at}.json_schema.schema`, ''],
+      [named({ schema: { type: 'text' } }), `${at}.json_schema.schema`, '/type must be'],
+      [named({ schema: { properties: { a: { minimum: 'b' } } } }), `${at}.json_schema.schema`, '/properties/a/minimum'],
+      [{ ...format, schema }, `${at}.schema`, ''],
+    ] as const) {
+      const error = await refusal(asking(wrong));
+      expect(error).toMatchObject({ status: 400, type: 'invalid_request_error', param });
+      expect(error.message).toContain(says);
+    }
+  });
+
   it('decides what counts as the same answer, and how often the grader may fail', async () => {
     const asking = (settings: object) =>
       create({ method: { type: 'reinforcement', reinforcement: { grader: voxelGrader, ...settings } } });

@@ -9,6 +9,7 @@ import {
   SupervisedHyperparameters,
 } from './imitation-hyperparameters.js';
 import { listOf, pageQuery, queryFlag } from './pagination.js';
+import { ResponseFormat } from './response-format.js';
 
 /** Up to 16 pairs of strings that a client hangs on a job and can list by. */
 export const Metadata = z
@@ -28,7 +29,8 @@ export const ReinforcementMethod = z.strictObject({
   ...RequestedGrading,
   hyperparameters: ReinforcementHyperparameters.nullish(),
   ...formatFields,
-  response_format: z.null({ error: "'response_format' is not supported yet. Leave it out." }).optional(),
+  /** What answers are to be. */
+  response_format: ResponseFormat.nullish(),
 });
 
 export const SupervisedMethod = z.strictObject({
@@ -139,7 +141,7 @@ export const ResolvedMethod = z.discriminatedUnion('type', [
       ...ResolvedGrading,
       hyperparameters: ResolvedHyperparameters,
       ...resolvedFormatFields,
-      response_format: z.null(),
+      response_format: ResponseFormat.nullable(),
     }),
   }),
 ]);

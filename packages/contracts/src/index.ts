@@ -23,5 +23,6 @@ export { operations } from './operations/index.js';
 export * from './organization.js';
 export * from './permissions.js';
 export { type RequestProblem, requestProblem } from './request-problem.js';
+export { ResponseFormat } from './response-format.js';
 export * from './uploads.js';
 export * from './webhooks.js';

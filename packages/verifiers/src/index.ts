@@ -30,6 +30,7 @@ export {
   idealTopOutcomeShare,
   idealUniqueness,
 } from './ideal-sampler.js';
+export { schemaProblem } from './json-schema.js';
 export {
   l1ToTarget,
   meanReward,

@@ -79,7 +79,8 @@ export function parsed(text: string): unknown {
   }
 }
 
-function isDeeper(value: unknown, levels: number): boolean {
+/** Whether a value of plain JSON nests deeper than so many levels. */
+export function isDeeper(value: unknown, levels: number): boolean {
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > levels) return true;

@@ -78,7 +78,10 @@ describe('an endpoint', () => {
 
   it('that refuses is an error at once', async () => {
     handle = answering('no', 403);
-    await expect(grade()).rejects.toMatchObject({ kind: 'endpoint_grader_server_error', message: expect.stringContaining("answered 403") });
+    await expect(grade()).rejects.toMatchObject({
+      kind: 'endpoint_grader_server_error',
+      message: expect.stringContaining('answered 403'),
+    });
     expect(requests).toHaveLength(1);
   });
 
@@ -87,7 +90,7 @@ describe('an endpoint', () => {
     handle = () => {};
     await expect(grade({ timeout_ms: 50 })).rejects.toMatchObject({
       reason: 'timeout',
-      message: expect.stringContaining("within 0.05 seconds"),
+      message: expect.stringContaining('within 0.05 seconds'),
     });
   });
 
@@ -109,7 +112,10 @@ describe('an endpoint', () => {
       };
       more();
     };
-    await expect(grade()).rejects.toMatchObject({ reason: 'too_long', message: expect.stringContaining("more than 131072 bytes") });
+    await expect(grade()).rejects.toMatchObject({
+      reason: 'too_long',
+      message: expect.stringContaining('more than 131072 bytes'),
+    });
     expect(requests).toHaveLength(1);
   });
 
@@ -178,7 +184,7 @@ describe('an endpoint’s address', () => {
   it('is the one that was asked for: redirects are not followed', async () => {
     requests = [];
     handle = (_, response) => response.writeHead(302, { location: 'http://169.254.169.254/' }).end();
-    await expect(grade()).rejects.toMatchObject({ message: expect.stringContaining("answered 302") });
+    await expect(grade()).rejects.toMatchObject({ message: expect.stringContaining('answered 302') });
     expect(requests).toHaveLength(1);
   });
 

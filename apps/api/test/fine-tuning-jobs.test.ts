@@ -126,7 +126,7 @@ describe('creating a job', () => {
     const asking = (response_format: unknown) =>
       create({ method: { type: 'reinforcement', reinforcement: { grader: voxelGrader, response_format } } });
     const told = ({ method }: Awaited<ReturnType<typeof create>>) =>
-      (method?.reinforcement as { response_format?: unknown }).response_format;
+      (method?.reinforcement as { response_format?: unknown } | undefined)?.response_format;
     const schema = {
       $schema: 'http://json-schema.org/draft-07/schema#',
       type: 'object',

@@ -5,7 +5,17 @@ import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { connectDatabase, disconnectDatabase, ensureFirstKey, migrate } from '@polymode/db';
+import {
+  connectDatabase,
+  createApiKey,
+  type Database,
+  disconnectDatabase,
+  ensureDefaultProject,
+  ensureFirstKey,
+  listApiKeys,
+  migrate,
+  revokeApiKey,
+} from '@polymode/db';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@polymode/db/embedded';
 import { lockDataDir } from './data-dir-lock.js';
 
@@ -74,12 +84,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const organizationId = options.env?.POLYMODE_ORGANIZATION ?? process.env.POLYMODE_ORGANIZATION ?? 'polymode';
     const apiKey = await firstKey(postgres, organizationId, options.apiKey);
 
+    const judge = await judgeKey(postgres, organizationId);
+    cleanUp.push(judge.revoke);
+
     const workerCount = options.workers ?? 1;
     const env = {
       ...process.env,
       // Unless told otherwise, workers share the cores: more threads than cores wait for each other.
       POLYMODE_THREADS:
         process.env.POLYMODE_THREADS || String(Math.max(1, Math.floor(availableParallelism() / workerCount))),
+      POLYMODE_API_URL: `http://127.0.0.1:${port}/v1`,
+      // Graders ask the models that we serve, unless they are told of another server, which is none of this key's business.
+      ...(process.env.POLYMODE_JUDGE_BASE_URL ? {} : { POLYMODE_JUDGE_API_KEY: judge.key }),
       ...options.env,
       DATABASE_URL: postgres.url,
       REDIS_URL: '',
@@ -123,10 +139,37 @@ async function firstKey(
   organizationId: string,
   given: string | undefined,
 ): Promise<string | null> {
-  const db = connectDatabase(postgres.url, { maxConnections: 1 });
+  const generated = await withDatabase(postgres, (db) => ensureFirstKey(db, { organizationId, environmentKey: given }));
+  return given ?? generated;
+}
+
+const JUDGE_KEY_NAME = 'graders of this machine';
+
+/** A key that graders sample with from the models that we serve, for as long as this stack runs. */
+async function judgeKey(
+  postgres: EmbeddedPostgres,
+  organizationId: string,
+): Promise<{ key: string; revoke(): Promise<void> }> {
+  const revoke = (): Promise<void> =>
+    withDatabase(postgres, async (db) => {
+      const { id: projectId } = await ensureDefaultProject(db, organizationId);
+      for (const { id, name } of (await listApiKeys(db, projectId, { limit: 1000 })).data) {
+        if (name === JUDGE_KEY_NAME) await revokeApiKey(db, projectId, id, 'stack');
+      }
+    });
+  // One that was killed has left its own.
+  await revoke();
+  const { key } = await withDatabase(postgres, async (db) => {
+    const { id: projectId } = await ensureDefaultProject(db, organizationId);
+    return createApiKey(db, { projectId, name: JUDGE_KEY_NAME, scope: 'read' }, 'stack');
+  });
+  return { key, revoke };
+}
+
+async function withDatabase<T>({ url }: EmbeddedPostgres, use: (db: Database) => Promise<T>): Promise<T> {
+  const db = connectDatabase(url, { maxConnections: 1 });
   try {
-    const generated = await ensureFirstKey(db, { organizationId, environmentKey: given });
-    return given ?? generated;
+    return await use(db);
   } finally {
     await disconnectDatabase(db);
   }

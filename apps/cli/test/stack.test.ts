@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Stack, StackError, startStack } from '@polymode/cli';
-import { connectDatabase, type Database, disconnectDatabase, listSteps } from '@polymode/db';
+import {
+  connectDatabase,
+  type Database,
+  disconnectDatabase,
+  ensureDefaultProject,
+  listApiKeys,
+  listSteps,
+} from '@polymode/db';
 import { tasks } from '@polymode/verifiers';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -282,6 +289,22 @@ describe('other methods', () => {
 });
 
 describe('the stack', () => {
+  it('has graders ask the models that it serves, with a key of their own that ends with it', async () => {
+    const { reward, metadata } = await client.fineTuning.alpha.graders.run({
+      grader: { type: 'score_model', name: 'j', model: 'no-such-model', input: [{ role: 'user', content: 'x' }] },
+      model_sample: 'y',
+    });
+    expect(reward).toBe(0);
+    // Not 401: the key was taken. Not unreachable: our API answered.
+    expect(metadata.errors.model_grader_server_error).toBe(true);
+    expect(metadata).toMatchObject({ error_message: expect.stringMatching(/^The judge answered with status 404: /) });
+    const { id: projectId } = await ensureDefaultProject(db, 'polymode');
+    const keys = (await listApiKeys(db, projectId, { limit: 100, includeRevoked: true })).data;
+    const ours = keys.filter(({ name }) => name === 'graders of this machine');
+    expect(ours.map(({ scope }) => scope)).toContain('read');
+    expect(ours.filter(({ revokedAt }) => revokedAt === null)).toHaveLength(1);
+  });
+
   it('refuses a data folder in use and a port in use', async () => {
     await expect(startStack({ dataDir, port: 0 })).rejects.toThrow(StackError);
     await expect(startStack({ dataDir, port: 0 })).rejects.toThrow(`is in use by process ${process.pid}`);

@@ -19,6 +19,17 @@ describe('settings of graders', () => {
     });
   });
 
+  it('have the models that our own API serves as judges, unless another server is named, which is not told our key', () => {
+    const own = { POLYMODE_API_URL: 'http://api:8000/v1', POLYMODE_API_KEY: 'own' };
+    expect(readGraderSettings(own).judge).toEqual({ baseUrl: 'http://api:8000/v1', apiKey: 'own' });
+    expect(readGraderSettings({ ...own, POLYMODE_JUDGE_API_KEY: 'k' }).judge).toMatchObject({ apiKey: 'k' });
+    expect(readGraderSettings({ ...own, POLYMODE_JUDGE_BASE_URL: 'https://host/v1' }).judge).toEqual({
+      baseUrl: 'https://host/v1',
+      apiKey: undefined,
+    });
+    expect(() => readGraderSettings({ POLYMODE_API_URL: 'api:8000' })).toThrow("POLYMODE_API_URL is 'api:8000'. Set ");
+  });
+
   it.each([
     ['POLYMODE_JUDGE_BASE_URL', 'localhost:8001', 'https://host/v1'],
     ['POLYMODE_JUDGE_BASE_URL', 'judge', 'https://host/v1'],

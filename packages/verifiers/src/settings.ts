@@ -10,22 +10,29 @@ export interface GraderSettings {
 
 /**
  * Reads POLYMODE_JUDGE_BASE_URL, POLYMODE_JUDGE_API_KEY, POLYMODE_JUDGE_MODELS (`theirs=served,…`) and
- * POLYMODE_ENDPOINT_ALLOW (`host,…`); the API and the workers need the same.
+ * POLYMODE_ENDPOINT_ALLOW (`host,…`); the API and the workers need the same. Where no judge's URL is set but POLYMODE_API_URL
+ * is, that of our own API, judges are the models that it serves, asked with POLYMODE_JUDGE_API_KEY or else POLYMODE_API_KEY.
  *
  * @throws Error that names the variable and what to set
  */
 export function readGraderSettings(environment: Readonly<Record<string, string | undefined>>): GraderSettings {
   const {
-    POLYMODE_JUDGE_BASE_URL: baseUrl,
-    POLYMODE_JUDGE_API_KEY: apiKey,
+    POLYMODE_API_URL: ownUrl,
+    POLYMODE_API_KEY: ownKey,
+    POLYMODE_JUDGE_BASE_URL: givenUrl,
+    POLYMODE_JUDGE_API_KEY: givenKey,
     POLYMODE_JUDGE_MODELS: models,
     POLYMODE_ENDPOINT_ALLOW: allow,
   } = environment;
   const endpointAllow = listed(allow);
+  const baseUrl = givenUrl || ownUrl;
   if (!baseUrl) return { endpointAllow };
   if (!URL.canParse(baseUrl) || !/^https?:$/.test(new URL(baseUrl).protocol)) {
-    throw new Error(`POLYMODE_JUDGE_BASE_URL is '${baseUrl}'. Set a URL such as https://host/v1.`);
+    const name = givenUrl ? 'POLYMODE_JUDGE_BASE_URL' : 'POLYMODE_API_URL';
+    throw new Error(`${name} is '${baseUrl}'. Set a URL such as https://host/v1.`);
   }
+  // Our own key is for our own API: no other server gets to see it.
+  const apiKey = givenKey || (givenUrl ? undefined : ownKey);
   return {
     endpointAllow,
     judge: { baseUrl, apiKey: apiKey || undefined, ...(models && { models: readModels(models) }) },

@@ -59,7 +59,7 @@ function judgeOf(type: string, { param }: Definition, { judge }: GraderServices)
   if (judge !== undefined) return judge;
   throw new GraderConfigError(
     `Graders of type '${type}' need a model to ask, and none is set up here. Set POLYMODE_JUDGE_BASE_URL, and ` +
-      'POLYMODE_JUDGE_API_KEY if it wants a key, for the API and the workers.',
+      "POLYMODE_JUDGE_API_KEY if it wants a key, for the API and the workers; or POLYMODE_API_URL, for our API's own models.",
     `${param}.type`,
   );
 }

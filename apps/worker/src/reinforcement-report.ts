@@ -1,5 +1,13 @@
 import type { GraderDefinition } from '@polymode/contracts';
-import type { GraderErrors, StepReport, ValidationReport } from '@polymode/trainer';
+import type { StepReport } from '@polymode/trainer';
+import {
+  errorShare,
+  type GraderNames,
+  graderErrorFigures,
+  judgeUsageFigures,
+  type NamedGrader,
+  usageByModel,
+} from './grader-figures.js';
 import type { MethodReport } from './method-report.js';
 
 /** What is told of reinforcement jobs: OpenAI's fields, and ours under `grpo`. */
@@ -9,7 +17,12 @@ export function reinforcementReport(definition: GraderDefinition): MethodReport 
     message: ({ metrics, validation }) => {
       const parts = [` train mean reward=${(metrics.reward_mean ?? 0).toFixed(2)}`];
       const valid = validation?.metrics.reward_mean;
-      if (valid !== undefined) parts.push(` full validation mean reward=${valid.toFixed(2)}`);
+      if (valid !== undefined) {
+        parts.push(` full validation mean reward=${valid.toFixed(2)}`);
+        parts.push(
+          ` full validation mean parse error=${(errorShare(validation, 'sample_parse_error') ?? 0).toFixed(2)}`,
+        );
+      }
       return parts.join(',');
     },
     data: (report) => stepData(report, grader),
@@ -33,21 +46,14 @@ interface Scores {
   readonly valid_reward_mean: number | null;
 }
 
-/** A grader as series of figures are named. */
-export interface NamedGrader {
-  readonly name: string;
-  readonly type: string;
-}
-
-/** A job's grader, and those that it is made of. */
-export interface GraderNames extends NamedGrader {
-  readonly parts: readonly NamedGrader[];
-}
-
 /** @param definition one that has been compiled; parts go by the keys under which their rewards are */
 export function graderNames(definition: GraderDefinition): GraderNames {
   const named = (part: GraderDefinition, name: unknown = part.name): NamedGrader => {
-    return { name: typeof name === 'string' ? name : part.type, type: part.type };
+    return {
+      name: typeof name === 'string' ? name : part.type,
+      type: part.type,
+      ...(typeof part.model === 'string' && { model: part.model }),
+    };
   };
   const graders = definition.type === 'multi' ? definition.graders : undefined;
   if (typeof graders !== 'object' || graders === null) return { ...named(definition), parts: [] };
@@ -57,7 +63,9 @@ export function graderNames(definition: GraderDefinition): GraderNames {
   return { ...named(definition), parts: list.map((part, i) => named(part, keys[i])) };
 }
 
-export function stepData(report: StepReport, { parts, ...grader }: GraderNames): Record<string, unknown> {
+export function stepData(report: StepReport, names: GraderNames): Record<string, unknown> {
+  const { parts, name, type } = names;
+  const grader = { name, type };
   const { step, totalSteps, metrics, validation, timing } = report;
   const trainReward = metrics.reward_mean ?? 0;
   const validReward = validation?.metrics.reward_mean ?? null;
@@ -67,7 +75,8 @@ export function stepData(report: StepReport, { parts, ...grader }: GraderNames):
     step,
     total_steps: totalSteps,
     scores: { ...rewards, graders: [{ ...grader, ...rewards }, ...parts.map((part) => partScores(report, part))] },
-    errors: { graders: [{ ...grader, ...errorCounts(report), ...validationErrors(validation) }] },
+    usage: { graders: judgeUsageFigures(report, names) },
+    errors: { graders: graderErrorFigures(report, names) },
     timing: {
       step: {
         sampling: timing.sampling,
@@ -79,6 +88,9 @@ export function stepData(report: StepReport, { parts, ...grader }: GraderNames):
     },
     train_mean_reward: trainReward,
     full_valid_mean_reward: validReward,
+    mean_unresponsive_rewards: errorShare(report, 'unresponsive_reward_error'),
+    full_valid_mean_parse_error: errorShare(validation, 'sample_parse_error'),
+    model_graders_token_usage: usageByModel(report),
     completion_tokens_mean: metrics.completion_tokens_mean ?? 0,
     grpo,
     ...(validation === undefined ? {} : { valid: validation.metrics }),
@@ -88,28 +100,6 @@ export function stepData(report: StepReport, { parts, ...grader }: GraderNames):
 function partScores({ metrics, validation }: StepReport, part: NamedGrader): Record<string, unknown> {
   const mean = `reward_mean/${part.name}`;
   const valid = validation?.metrics[mean] ?? null;
-  return { ...part, train_reward_mean: metrics[mean] ?? 0, valid_reward_mean: valid };
-}
-
-function errorCounts(report: StepReport): Record<string, number> {
-  const completions = report.groups.reduce((n, group) => n + group.completions.length, 0);
-  return counted('train', report.graderErrors, completions);
-}
-
-function validationErrors(validation: ValidationReport | undefined): Record<string, number> {
-  return validation === undefined ? {} : counted('valid', validation.graderErrors, 0);
-}
-
-const ERROR_KINDS = ['sample_parse_error', 'invalid_variable_error', 'other_error'];
-
-function counted(set: 'train' | 'valid', errors: GraderErrors, completions: number): Record<string, number> {
-  const kinds = [...new Set([...ERROR_KINDS, ...Object.keys(errors)])];
-  return Object.fromEntries(
-    kinds.flatMap((kind) => {
-      const count = errors[kind] ?? 0;
-      const entries: [string, number][] = [[`${set}_${kind}_count`, count]];
-      if (completions > 0) entries.push([`${set}_${kind}_mean`, count / completions]);
-      return entries;
-    }),
-  );
+  const { name, type } = part;
+  return { name, type, train_reward_mean: metrics[mean] ?? 0, valid_reward_mean: valid };
 }

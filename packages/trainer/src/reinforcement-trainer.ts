@@ -104,6 +104,7 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
       },
       groups,
       graderErrors: rollout.errors,
+      grading: rollout.tally,
       ...(validation === undefined ? {} : { validation }),
       timing: {
         sampling: rollout.samplingTime,
@@ -212,7 +213,7 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
     const samples = this.options.hyperparameters.eval_samples;
     const rollout = await this.rollOut(this.validation, samples, STREAM.validation, step);
     failOnBrokenGrader(rollout, step, this.options.grading);
-    return { metrics: rolloutMetrics(rollout.groups), graderErrors: rollout.errors };
+    return { metrics: rolloutMetrics(rollout.groups), graderErrors: rollout.errors, grading: rollout.tally };
   }
 }
 

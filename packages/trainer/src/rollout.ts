@@ -1,8 +1,15 @@
 import type { Completion, Policy, SamplingOptions, UniformSource } from '@polymode/policy';
-import { type Grader, type GradingFailure, gradeAll, sampleOf } from '@polymode/verifiers';
+import {
+  type Grader,
+  type GradingFailure,
+  type GradingResult,
+  gradeAll,
+  sampleOf,
+  type TokenUsage,
+} from '@polymode/verifiers';
 import { GradersFailedError } from './errors.js';
 import type { Prompt } from './prompts.js';
-import type { GradingSettings } from './types.js';
+import type { GradingSettings, GradingTally } from './types.js';
 
 /** A completion and what the grader said; null when the grader failed on it. */
 export interface Graded {
@@ -23,6 +30,7 @@ export interface Rollout {
   readonly groups: readonly (readonly Graded[])[];
   /** error flags by kind: failures of the grader, and answers that it could not read */
   readonly errors: Readonly<Record<string, number>>;
+  readonly tally: GradingTally;
   /** what the grader failed with, one an ungraded completion */
   readonly failures: readonly GradingFailure[];
   /** seconds */
@@ -85,10 +93,34 @@ export async function rollOut(
   return {
     groups,
     errors,
+    tally: tallied(results),
     failures,
     samplingTime: (drawn - started) / 1000,
     gradingTime: (performance.now() - drawn) / 1000,
   };
+}
+
+function tallied(results: readonly GradingResult[]): GradingTally {
+  const partErrors: Record<string, Record<string, number>> = {};
+  const usage: Record<string, TokenUsage> = {};
+  for (const result of results) {
+    const flag = result.ok ? result.grade.unreadable : result.failure;
+    if (flag?.part !== undefined) {
+      partErrors[flag.part] ??= {};
+      const counts = partErrors[flag.part]!;
+      counts[flag.kind] = (counts[flag.kind] ?? 0) + 1;
+    }
+    for (const [model, used] of Object.entries((result.ok && result.grade.usage) || {})) {
+      const sum = usage[model] ?? { prompt_tokens: 0, completion_tokens: 0, cached_tokens: 0, total_tokens: 0 };
+      usage[model] = {
+        prompt_tokens: sum.prompt_tokens + used.prompt_tokens,
+        completion_tokens: sum.completion_tokens + used.completion_tokens,
+        cached_tokens: sum.cached_tokens + used.cached_tokens,
+        total_tokens: sum.total_tokens + used.total_tokens,
+      };
+    }
+  }
+  return { completions: results.length, partErrors, usage };
 }
 
 /** @throws GradersFailedError with the first tracebacks when the grader failed too often to learn from the rest */

@@ -1,6 +1,6 @@
 import type { ExecutionProvider } from '@polymode/autodiff';
 import type { ChatMessage, ExportFormat, ExportReport } from '@polymode/policy';
-import type { Grader, Outcome } from '@polymode/verifiers';
+import type { Grader, Outcome, TokenUsage } from '@polymode/verifiers';
 import type { MemoryPlan } from './memory-plan.js';
 import type { Schedule } from './schedule.js';
 
@@ -152,9 +152,21 @@ export interface GradedGroup {
  */
 export type GraderErrors = Readonly<Record<string, number>>;
 
+/** What grading a set of completions came to beside grades. */
+export interface GradingTally {
+  /** that were to be graded */
+  readonly completions: number;
+  /** of a grader made of several: which part the errors are of, by its key; in an answer the first that was met */
+  readonly partErrors: Readonly<Record<string, GraderErrors>>;
+  /** what judges were asked, by their model */
+  readonly usage: Readonly<Record<string, TokenUsage>>;
+}
+
 export interface ValidationReport {
   readonly metrics: Readonly<Record<string, number>>;
   readonly graderErrors: GraderErrors;
+  /** of reinforcement */
+  readonly grading?: GradingTally;
 }
 
 export interface StepReport {
@@ -165,6 +177,8 @@ export interface StepReport {
   /** of a reinforcement step; empty else */
   readonly groups: readonly GradedGroup[];
   readonly graderErrors: GraderErrors;
+  /** of reinforcement */
+  readonly grading?: GradingTally;
   /** what the job's owner should know beside the figures, a sentence each */
   readonly warnings: readonly string[];
   readonly validation?: ValidationReport;

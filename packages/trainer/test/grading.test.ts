@@ -34,6 +34,49 @@ function failure(): never {
 }
 
 describe('grading in training', () => {
+  it('tells which part of a grader failed, and what judges were asked', async () => {
+    const usage = { m: { prompt_tokens: 5, completion_tokens: 2, cached_tokens: 1, total_tokens: 7 } };
+    const failing = new GraderRuntimeError("grader 'a': no", 'other_error', { part: 'a' });
+    const trainer = await job(
+      (n) => {
+        if (n < 2) throw failing;
+        return { reward: n % 2, usage };
+      },
+      { maxErrorShare: 0.5 },
+    );
+    const { graderErrors, grading } = await trainer.runStep();
+    expect(graderErrors).toEqual({ other_error: 2 });
+    expect(grading).toEqual({
+      completions: 24,
+      partErrors: { a: { other_error: 2 } },
+      usage: { m: { prompt_tokens: 110, completion_tokens: 44, cached_tokens: 22, total_tokens: 154 } },
+    });
+  });
+
+  it('gives graders the answer as JSON wherever it is some', async () => {
+    const seen: { text: string; json: unknown }[] = [];
+    const grader: Grader = {
+      ...compileGrader(smallJob().grader.config),
+      grade: async ({ output_text: text, output_json: json }) => {
+        seen.push({ text, json });
+        return { reward: 0 };
+      },
+    };
+    // Answers of one token are often a digit, which is JSON.
+    await (
+      await start({ ...smallJob({ max_completion_tokens: 1, group_size: 48 }), validationRows: [], grader })
+    ).runStep();
+    const parsed = (text: string): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        return undefined;
+      }
+    };
+    expect(new Set(seen.map(({ json }) => json === undefined))).toEqual(new Set([true, false]));
+    for (const { text, json } of seen) expect(json).toEqual(parsed(text));
+  });
+
   it('counts what the job calls the same answer', async () => {
     const grader = compileGrader({ type: 'task', task: 'hypospace/voxel' });
     const outcome = compileOutcome({ type: 'regex', pattern: '[01]$' }, grader);
@@ -89,8 +132,9 @@ describe('grading in training', () => {
       },
       calculate_output: 'json + text / 2',
     });
-    const { metrics, graderErrors, groups } = await (await start({ ...smallJob(), grader })).runStep();
+    const { metrics, graderErrors, groups, grading } = await (await start({ ...smallJob(), grader })).runStep();
     expect(graderErrors).toEqual({ sample_parse_error: 24 });
+    expect(grading).toEqual({ completions: 24, partErrors: { json: { sample_parse_error: 24 } }, usage: {} });
     expect(metrics).toMatchObject({ reward_mean: 0.5, unreadable_frac: 1, ungraded_frac: 0 });
     expect(metrics).toMatchObject({ 'reward_mean/json': 0, 'reward_mean/text': 1 });
     expect(groups[0]!.completions[0]).toMatchObject({ reward: 0.5 });

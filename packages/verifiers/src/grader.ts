@@ -25,7 +25,7 @@ export interface Grade {
   /** reward of each part, for graders made of several */
   readonly subRewards?: Readonly<Record<string, number>>;
   /** why the answer could not be read and earns 0, if that is so; it is the answer's fault, so this is a grade */
-  readonly unreadable?: { readonly kind: GraderErrorKind; readonly message: string };
+  readonly unreadable?: { readonly kind: GraderErrorKind; readonly message: string; readonly part?: string };
   /** what judges were asked, by the name of their model */
   readonly usage?: Readonly<Record<string, TokenUsage>>;
 }
@@ -112,6 +112,8 @@ export interface GraderErrorDetails extends ErrorOptions {
   readonly details?: string | undefined;
   /** what kind of server error, in a word: timeout, memory, … */
   readonly reason?: string | undefined;
+  /** key of the part that failed, of a grader made of several */
+  readonly part?: string | undefined;
 }
 
 /** A grader that could not grade one answer. */
@@ -119,15 +121,17 @@ export class GraderRuntimeError extends Error {
   override readonly name: string = 'GraderRuntimeError';
   readonly details: string | undefined;
   readonly reason: string | undefined;
+  readonly part: string | undefined;
 
   constructor(
     message: string,
     readonly kind: GraderErrorKind,
-    { details, reason, ...options }: GraderErrorDetails = {},
+    { details, reason, part, ...options }: GraderErrorDetails = {},
   ) {
     super(message, options);
     this.details = details;
     this.reason = reason;
+    this.part = part;
   }
 }
 

@@ -36,6 +36,8 @@ export interface GradingFailure {
   readonly details?: string | undefined;
   /** what kind of server error, in a word */
   readonly reason?: string | undefined;
+  /** key of the part that failed, of a grader made of several */
+  readonly part?: string | undefined;
 }
 
 export const GRADING_TIMEOUT_MS = 300_000;
@@ -124,8 +126,8 @@ async function withinTime<T>(
 
 function failureOf(error: unknown): GradingFailure {
   if (error instanceof GraderRuntimeError) {
-    const { kind, message, details, reason } = error;
-    return { kind, message, details, reason };
+    const { kind, message, details, reason, part } = error;
+    return { kind, message, details, reason, part };
   }
   if (!(error instanceof Error)) return { kind: 'other_error', message: String(error) };
   return { kind: 'other_error', message: `${error.name}: ${error.message}`, details: error.stack };

@@ -61,7 +61,7 @@ describe('multi', () => {
     expect(await grader.grade({ output_text: 'x' }, { a: 'x' })).toEqual({
       reward: 1,
       subRewards: { json: 0, text: 1 },
-      unreadable: { kind: 'sample_parse_error', message: expect.stringContaining('not JSON') },
+      unreadable: { part: 'json', kind: 'sample_parse_error', message: expect.stringContaining('not JSON') },
     });
   });
 

@@ -51,14 +51,14 @@ export function multi(definition: Definition, compile: Compile): Grader {
           'formula_parse_error',
         );
       }
-      const unreadable = grades.find(([, grade]) => grade.unreadable !== undefined)?.[1].unreadable;
+      const [unread] = grades.flatMap(([part, grade]) => (grade.unreadable ? [{ ...grade.unreadable, part }] : []));
       const outcome = joinedKey(grades);
       const usage = joinedUsage(grades);
       return {
         reward,
         subRewards,
         ...(outcome !== undefined && { outcome }),
-        ...(unreadable !== undefined && { unreadable }),
+        ...(unread !== undefined && { unreadable: unread }),
         ...(Object.keys(usage).length > 0 && { usage }),
       };
     },
@@ -155,5 +155,5 @@ function joinedUsage(grades: readonly (readonly [string, Grade])[]): Record<stri
 function named(error: unknown, key: string): unknown {
   if (!(error instanceof GraderRuntimeError)) return error;
   const { kind, details, reason, cause } = error;
-  return new GraderRuntimeError(`grader '${key}': ${error.message}`, kind, { details, reason, cause });
+  return new GraderRuntimeError(`grader '${key}': ${error.message}`, kind, { details, reason, cause, part: key });
 }

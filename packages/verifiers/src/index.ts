@@ -59,6 +59,9 @@ export { type BooleanInstance, hypothesisSpace, type Observation } from './tasks
 export type { BooleanOptions } from './tasks/boolean/tables.js';
 export type { CausalInstance, CausalObservation, Graph } from './tasks/causal/graph.js';
 export type { CausalOptions } from './tasks/causal/perturbations.js';
+export type { CountdownOptions } from './tasks/countdown/draws.js';
+export type { Expression as CountdownExpression } from './tasks/countdown/expression.js';
+export type { CountdownInstance } from './tasks/countdown/space.js';
 export {
   type Cell,
   cells,

@@ -1,5 +1,6 @@
 import { booleanTask } from './boolean/index.js';
 import { causalTask } from './causal/index.js';
+import { countdownTask } from './countdown/index.js';
 import { hypergridTask } from './hypergrid/index.js';
 import { voxelTask } from './voxel/index.js';
 
@@ -9,6 +10,7 @@ export const tasks = {
   'hypospace/causal': causalTask,
   'hypospace/voxel': voxelTask,
   hypergrid: hypergridTask,
+  'arithmetic/countdown': countdownTask,
 } as const;
 
 export type TaskName = keyof typeof tasks;

@@ -60,6 +60,20 @@ export { type BooleanInstance, hypothesisSpace, type Observation } from './tasks
 export type { BooleanOptions } from './tasks/boolean/tables.js';
 export type { CausalInstance, CausalObservation, Graph } from './tasks/causal/graph.js';
 export type { CausalOptions } from './tasks/causal/perturbations.js';
+export type { CountdownOptions } from './tasks/countdown/draws.js';
+export type { Expression as CountdownExpression } from './tasks/countdown/expression.js';
+export type { CountdownInstance } from './tasks/countdown/space.js';
+export {
+  type Cell,
+  cells,
+  type HypergridInstance,
+  isModeCell,
+  modeAxisValues,
+  modeRegion,
+  pathsTo,
+} from './tasks/hypergrid/grid.js';
+export type { HypergridOptions } from './tasks/hypergrid/sides.js';
+export { type HypergridTarget, hypergridTarget } from './tasks/hypergrid/target.js';
 export { type TaskName, tasks } from './tasks/index.js';
 export type { Structure, VoxelInstance } from './tasks/voxel/structure.js';
 export type { VoxelOptions } from './tasks/voxel/views.js';

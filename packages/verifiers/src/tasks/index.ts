@@ -1,5 +1,7 @@
 import { booleanTask } from './boolean/index.js';
 import { causalTask } from './causal/index.js';
+import { countdownTask } from './countdown/index.js';
+import { hypergridTask } from './hypergrid/index.js';
 import { voxelTask } from './voxel/index.js';
 
 /** One entry per task that graders can name. */
@@ -7,6 +9,8 @@ export const tasks = {
   'hypospace/boolean': booleanTask,
   'hypospace/causal': causalTask,
   'hypospace/voxel': voxelTask,
+  hypergrid: hypergridTask,
+  'arithmetic/countdown': countdownTask,
 } as const;
 
 export type TaskName = keyof typeof tasks;

@@ -1,5 +1,6 @@
 import type { Item } from '../../grader.js';
-import { type Assessment, equalRewards, rightOrWrong, type Task, UNREAD } from '../../task.js';
+import { type Assessment, rightOrWrong, UNREAD } from '../../task.js';
+import { defineTask } from '../define-task.js';
 import { findExpression } from './answer.js';
 import { type Expression, infix } from './expression.js';
 import { expressionFromKey, parseExpression } from './grammar.js';
@@ -14,14 +15,10 @@ import { type BooleanOptions, partialTables } from './tables.js';
  *
  * An answer is valid if its canonical key is in the enumerated space and it agrees with every observation.
  */
-export const booleanTask: Task<BooleanInstance, Expression, BooleanOptions> = {
+export const booleanTask = defineTask<BooleanInstance, Expression, BooleanOptions>({
   name: 'hypospace/boolean',
   checkItem,
-  readInstance(item) {
-    const [problem] = checkItem(item);
-    if (problem !== undefined) throw new TypeError(`${problem.path}: ${problem.message}`);
-    return asInstance(item);
-  },
+  asInstance,
   assess(text, item): Assessment {
     const instance = asInstance(item);
     const expression = parse(text, instance);
@@ -29,12 +26,7 @@ export const booleanTask: Task<BooleanInstance, Expression, BooleanOptions> = {
     const inSpace = spaceOf(instance).has(expression.key);
     return rightOrWrong(expression.key, inSpace && agrees(expression, instance.observations), inSpace);
   },
-  instances: (options = {}) => partialTables(options),
-  generate: (options = {}) =>
-    partialTables(options).map((instance) => ({
-      messages: [{ role: 'user', content: booleanTask.prompt(instance, options.style ?? 'compact') }],
-      ...instance,
-    })),
+  instances: partialTables,
   prompt: (instance, style) => (style === 'full' ? fullPrompt(instance) : compactPrompt(instance)),
   parse,
   verify: (expression, instance) => spaceOf(instance).has(expression.key) && agrees(expression, instance.observations),
@@ -45,8 +37,7 @@ export const booleanTask: Task<BooleanInstance, Expression, BooleanOptions> = {
   },
   admissibleSet: (instance) => admissible(instance).sort(),
   admissibleCount: (instance) => admissible(instance).length,
-  rewards: (instance) => equalRewards(booleanTask.admissibleSet(instance)),
-};
+});
 
 function parse(text: string, instance: BooleanInstance): Expression | null {
   const found = findExpression(text);

@@ -1,5 +1,5 @@
 import type { Item } from '../../grader.js';
-import { equalRewards, rightOrWrong, type Task, UNREAD } from '../../task.js';
+import { defineTask } from '../define-task.js';
 import { parseGraph, renderGraph } from './answer.js';
 import { type CausalInstance, explains, type Graph, graphFromKey, graphKey } from './graph.js';
 import { checkItem } from './item.js';
@@ -14,26 +14,11 @@ import { explanations } from './space.js';
  * answers, and those with unknown nodes or too many edges, are not read at all. Only the set of edges counts: graphs
  * that differ in the labels alone are different.
  */
-export const causalTask: Task<CausalInstance, Graph, CausalOptions> = {
+export const causalTask = defineTask<CausalInstance, Graph, CausalOptions>({
   name: 'hypospace/causal',
   checkItem,
-  readInstance(item) {
-    const [problem] = checkItem(item);
-    if (problem !== undefined) throw new TypeError(`${problem.path}: ${problem.message}`);
-    return asInstance(item);
-  },
-  assess(text, item) {
-    const instance = asInstance(item);
-    const graph = parseGraph(text, instance);
-    if (graph === null) return UNREAD;
-    return rightOrWrong(graphKey(graph), explains(graph, instance));
-  },
-  instances: (options = {}) => perturbationSets(options),
-  generate: (options = {}) =>
-    perturbationSets(options).map((instance) => ({
-      messages: [{ role: 'user', content: causalTask.prompt(instance, options.style ?? 'compact') }],
-      ...instance,
-    })),
+  asInstance,
+  instances: perturbationSets,
   prompt: (instance, style) => (style === 'full' ? fullPrompt(instance) : compactPrompt(instance)),
   parse: parseGraph,
   verify: explains,
@@ -41,8 +26,7 @@ export const causalTask: Task<CausalInstance, Graph, CausalOptions> = {
   render: (answer, { nodes }) => renderGraph(typeof answer === 'string' ? graphFromKey(answer, nodes) : answer),
   admissibleSet: (instance) => explanations(instance).map(graphKey).sort(),
   admissibleCount: (instance) => explanations(instance).length,
-  rewards: (instance) => equalRewards(causalTask.admissibleSet(instance)),
-};
+});
 
 function asInstance(item: Item): CausalInstance {
   const { nodes, max_edges, observations } = item as unknown as CausalInstance;

@@ -1,5 +1,6 @@
 import { drawDistinct } from '../../random.js';
 import type { GenerateOptions } from '../../task.js';
+import { requireInteger } from '../require-integer.js';
 import type { CausalInstance } from './graph.js';
 import { allGraphs, MOST_ENUMERATED_NODES, type NumberedGraph } from './space.js';
 
@@ -47,10 +48,4 @@ function ofSize(k: number, graphs: readonly NumberedGraph[], nodes: number): str
     for (const { reach } of graphs) found.add(perturbed.map((p) => `${p}${vectors[reach[p]!]}`).join(' '));
   }
   return [...found].sort();
-}
-
-function requireInteger(name: string, value: number, least: number, most: number): void {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new RangeError(`${name} must be an integer from ${least} to ${most}, not ${value}.`);
-  }
 }

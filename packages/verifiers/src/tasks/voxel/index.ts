@@ -1,5 +1,5 @@
 import type { Item, ItemProblem } from '../../grader.js';
-import { equalRewards, rightOrWrong, type Task, UNREAD } from '../../task.js';
+import { defineTask } from '../define-task.js';
 import { parseStructure, renderStructure } from './answer.js';
 import { compactPrompt, fullPrompt } from './prompts.js';
 import {
@@ -21,39 +21,27 @@ const LARGEST_SET = 1_000_000;
  * An answer is valid if it has the same view, every block rests on another, and it is at most H layers high. Answers
  * with values other than 0 and 1, or with layers that are not N×N, are not read at all.
  */
-export const voxelTask: Task<VoxelInstance, Structure, VoxelOptions> = {
+export const voxelTask = defineTask<VoxelInstance, Structure, VoxelOptions>({
   name: 'hypospace/voxel',
   checkItem,
-  readInstance(item) {
-    const [problem] = checkItem(item);
-    if (problem !== undefined) throw new TypeError(`${problem.path}: ${problem.message}`);
-    return asInstance(item);
-  },
-  assess(text, item) {
-    const instance = asInstance(item);
-    const structure = parseStructure(text, instance.grid);
-    if (structure === null) return UNREAD;
-    return rightOrWrong(structureKey(structure), explains(structure, instance));
-  },
-  instances: (options = {}) => views(options),
-  generate: (options = {}) =>
-    views(options).map((instance) => ({
-      messages: [{ role: 'user', content: voxelTask.prompt(instance, options.style ?? 'compact') }],
-      ...instance,
-    })),
+  asInstance,
+  instances: views,
   prompt: (instance, style) => (style === 'full' ? fullPrompt(instance) : compactPrompt(instance)),
   parse: (text, instance) => parseStructure(text, instance.grid),
   verify: explains,
   key: structureKey,
   render: (answer) => renderStructure(typeof answer === 'string' ? structureFromKey(answer) : answer),
   admissibleSet(instance) {
-    const size = voxelTask.admissibleCount(instance);
+    const size = admissibleCount(instance);
     if (size > LARGEST_SET) throw new RangeError(`The admissible set has ${size} members, too many to list.`);
     return explanations(instance).map(structureKey).sort();
   },
-  admissibleCount: ({ max_height, top }) => max_height ** top.replaceAll('0', '').length,
-  rewards: (instance) => equalRewards(voxelTask.admissibleSet(instance)),
-};
+  admissibleCount,
+});
+
+function admissibleCount({ max_height, top }: VoxelInstance): number {
+  return max_height ** top.replaceAll('0', '').length;
+}
 
 function asInstance(item: Item): VoxelInstance {
   const { grid, max_height, top } = item as unknown as VoxelInstance;

@@ -1,5 +1,7 @@
+import { choose, combinationAt } from '../../combinations.js';
 import { drawDistinct } from '../../random.js';
 import type { GenerateOptions } from '../../task.js';
+import { requireInteger } from '../require-integer.js';
 import type { VoxelInstance } from './structure.js';
 
 export interface VoxelOptions extends GenerateOptions {
@@ -23,7 +25,7 @@ const MOST_VIEWS = 1_000_000;
 export function views(options: VoxelOptions): VoxelInstance[] {
   const { grid = 3, maxHeight = 3, blocks = 3, upTo = false, count, seed = 0 } = options;
   requireInteger('grid', grid, 1, LARGEST_GRID);
-  requireInteger('maxHeight', maxHeight, 1, Number.MAX_SAFE_INTEGER);
+  requireInteger('maxHeight', maxHeight, 1);
   requireInteger('blocks', blocks, 1, grid * grid);
   const cells = grid * grid;
   const sizes = upTo ? Array.from({ length: blocks }, (_, i) => i + 1) : [blocks];
@@ -40,39 +42,11 @@ function viewAt(rank: number, cells: number, sizes: readonly number[]): string {
   let left = rank;
   for (const k of sizes) {
     const ofThisSize = choose(cells, k);
-    if (left < ofThisSize) return combinationAt(left, cells, k);
+    if (left < ofThisSize) {
+      const filled = new Set(combinationAt(left, cells, k));
+      return Array.from({ length: cells }, (_, cell) => (filled.has(cell) ? '1' : '0')).join('');
+    }
     left -= ofThisSize;
   }
   throw new RangeError(`There is no view number ${rank}.`);
-}
-
-/** The combination of k of n cells with this rank in lexicographic order, as n bits. */
-function combinationAt(rank: number, n: number, k: number): string {
-  let bits = '';
-  let left = rank;
-  for (let cell = 0, missing = k; cell < n; cell++) {
-    const withThisCell = missing > 0 ? choose(n - cell - 1, missing - 1) : 0;
-    if (left < withThisCell) {
-      bits += '1';
-      missing--;
-    } else {
-      bits += '0';
-      left -= withThisCell;
-    }
-  }
-  return bits;
-}
-
-/** n over k; exact while it is a safe integer. */
-function choose(n: number, k: number): number {
-  let product = 1;
-  for (let i = 1; i <= Math.min(k, n - k); i++) product = (product * (n - Math.min(k, n - k) + i)) / i;
-  return k > n ? 0 : Math.round(product);
-}
-
-function requireInteger(name: string, value: number, least: number, most: number): void {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
-    throw new RangeError(`${name} must be an integer ${range}, not ${value}.`);
-  }
 }

@@ -207,9 +207,11 @@ class Components {
     if (known === undefined) {
       known = NAMED.get(schema)?.id ?? name;
       this.names.set(schema, known);
-      this.schemas[known] = this.inline(schema, io);
+      const json = this.inline(schema, io);
+      // A schema that has a name may come as a reference to its own definition, which is in its place by now.
+      if (json.$ref !== referenceTo(known)) this.schemas[known] = json;
     }
-    return { $ref: `#/components/schemas/${known}` };
+    return { $ref: referenceTo(known) };
   }
 
   /** Definitions of a schema's own are the document's. */
@@ -221,6 +223,10 @@ class Components {
     }
     return relinked(rest);
   }
+}
+
+function referenceTo(name: string): string {
+  return `#/components/schemas/${name}`;
 }
 
 function relinked(value: unknown): unknown {

@@ -124,6 +124,12 @@ function describe(operation: OperationSpec, components: Components): Json {
     ...(requestBody ? { requestBody } : {}),
     responses: {
       '200': { description: 'As asked', content },
+      ...(operation.ranges
+        ? {
+            '206': { description: 'The part that `Range` asks for', content },
+            '304': { description: 'What `If-None-Match` names is what there is' },
+          }
+        : {}),
       '4XX': { $ref: '#/components/responses/Failure' },
       '5XX': { $ref: '#/components/responses/Failure' },
     },
@@ -171,6 +177,8 @@ function queryParams(query: z.ZodObject, components: Components): Json[] {
 }
 
 function binary(type: string): Json {
+  // Whatever JSON it is: it was somebody's file.
+  if (type === 'application/json') return {};
   return type.startsWith('text/') ? { type: 'string' } : { type: 'string', format: 'binary' };
 }
 

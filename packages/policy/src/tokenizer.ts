@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { AutoTokenizer, env } from '@huggingface/transformers';
 import { tokenIds } from './config.js';
+import { tokenBytesOf } from './token-bytes.js';
 
 /** A message as templates read it; tool calls and names go with it. */
 export interface ChatMessage {
@@ -32,6 +33,14 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** Text of tokens, special tokens left out. */
   decode(tokens: readonly number[]): string;
+  /**
+   * What a token adds to the UTF-8 of a text, which may be part of a character; null for special tokens and for ids without a
+   * token. A text's bytes are those of its tokens one after the other, but for a space that SentencePiece puts first and
+   * `decode` takes off.
+   *
+   * @throws Error when the tokens have no bytes of their own, as WordPiece's do not
+   */
+  tokenBytes(id: number): Uint8Array | null;
 }
 
 /**
@@ -81,6 +90,11 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
       tokens.length === 0
         ? ''
         : tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+    tokenBytes: tokenBytesOf(
+      tokenizer._tokenizerJSON,
+      (id) => tokenizer._tokenizer.id_to_token(id),
+      tokenizer._tokenizerConfig.additional_special_tokens ?? [],
+    ),
   };
 }
 

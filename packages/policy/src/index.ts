@@ -31,7 +31,7 @@ export {
   mergeAdapter,
 } from './lora.js';
 export { type MicroBatch, microBatches } from './micro-batches.js';
-export { type ModelFolder, readModel, readModelFolder } from './model-folder.js';
+export { type ModelFolder, readModel, readModelDescription, readModelFolder } from './model-folder.js';
 export { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, AdapterError, readAdapter, writeAdapter } from './peft.js';
 export {
   type Completion,
@@ -54,6 +54,7 @@ export {
   type SamplingRequest,
 } from './sampling/running-batch.js';
 export { SessionCache } from './sampling/sessions.js';
+export { heldBack } from './sampling/text.js';
 export { type ChatMessage, type ChatOptions, loadTokenizer, type Tokenizer, tokenizerOf } from './tokenizer.js';
 export type { GroupShape } from './transformer/attention.js';
 export { groupHidden, sequenceHidden } from './transformer/hidden.js';

@@ -1,4 +1,5 @@
 import type { GenerateRequest } from '@polymode/contracts';
+import type { InferenceWorkerRecord } from '@polymode/db';
 import type { FastifyBaseLogger } from 'fastify';
 import { ApiError } from '../errors.js';
 import {
@@ -9,7 +10,7 @@ import {
   WorkerLostError,
   WorkerRefusalError,
 } from './worker-request.js';
-import type { InferenceWorker, InferenceWorkers } from './workers.js';
+import type { InferenceWorkers } from './workers.js';
 
 export interface GenerateOptions extends AskOptions {
   readonly log: FastifyBaseLogger;
@@ -46,7 +47,7 @@ export async function* generate(
 
 async function* askCounted(
   workers: InferenceWorkers,
-  worker: InferenceWorker,
+  worker: InferenceWorkerRecord,
   request: GenerateRequest,
   options: AskOptions,
 ): AsyncGenerator<Generated> {
@@ -65,7 +66,7 @@ function mayGoElsewhere(error: unknown): boolean {
 }
 
 /** What the client hears of a failure. The log has heard what it is not told. */
-function toClient(error: unknown, worker: InferenceWorker, { log, requestId }: GenerateOptions): unknown {
+function toClient(error: unknown, worker: InferenceWorkerRecord, { log, requestId }: GenerateOptions): unknown {
   if (error instanceof WorkerRefusalError && error.status === 400) return new ApiError(400, error.failure);
   if (error instanceof WorkerLostError) {
     log.warn({ err: error, worker: worker.id }, 'a worker was lost');

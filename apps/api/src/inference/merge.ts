@@ -9,9 +9,11 @@ export async function* merge<Item>(
   sources: readonly (() => AsyncGenerator<Item>)[],
   atOnce: number,
 ): AsyncGenerator<Item> {
-  const pending = new Map<AsyncGenerator<Item>, Promise<[AsyncGenerator<Item>, IteratorResult<Item>]>>();
+  const open = new Set<AsyncGenerator<Item>>();
+  const asked = new Map<AsyncGenerator<Item>, Promise<[AsyncGenerator<Item>, IteratorResult<Item>]>>();
   const ask = (source: AsyncGenerator<Item>): void => {
-    pending.set(
+    open.add(source);
+    asked.set(
       source,
       source.next().then((result) => [source, result]),
     );
@@ -19,16 +21,19 @@ export async function* merge<Item>(
   let started = 0;
   try {
     for (;;) {
-      while (started < sources.length && pending.size < atOnce) ask(sources[started++]!());
-      if (pending.size === 0) return;
-      const [source, result] = await Promise.race(pending.values());
-      pending.delete(source);
-      if (result.done) continue;
+      while (started < sources.length && open.size < atOnce) ask(sources[started++]!());
+      if (open.size === 0) return;
+      const [source, result] = await Promise.race(asked.values());
+      asked.delete(source);
+      if (result.done) {
+        open.delete(source);
+        continue;
+      }
       yield result.value;
       ask(source);
     }
   } finally {
     // Those that wait for an item end when it comes, or when their owner cancels what they wait for.
-    for (const source of pending.keys()) void source.return(undefined).catch(() => {});
+    for (const source of open) void source.return(undefined).catch(() => {});
   }
 }

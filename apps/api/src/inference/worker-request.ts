@@ -1,7 +1,7 @@
 import { type ClientRequest, type IncomingMessage, request as overHttp } from 'node:http';
 import { request as overHttps } from 'node:https';
 import { GenerateEvent, GenerateFailure, type GenerateRequest } from '@polymode/contracts';
-import type { InferenceWorker } from './workers.js';
+import type { InferenceWorkerRecord } from '@polymode/db';
 
 /** Milliseconds until a machine that answers nothing counts as gone. An answer may take as long as it takes. */
 const CONNECT_MS = 5000;
@@ -47,7 +47,7 @@ export interface AskOptions {
  * @throws WorkerLostError, WorkerRefusalError, WorkerFaultError
  */
 export async function* askWorker(
-  worker: InferenceWorker,
+  worker: InferenceWorkerRecord,
   request: GenerateRequest,
   options: AskOptions,
 ): AsyncGenerator<Generated> {
@@ -74,7 +74,7 @@ export async function* askWorker(
 }
 
 /** A connection of its own: one that was kept could be closed by the worker just now, and closing this one cancels. */
-function send({ url, token }: InferenceWorker, request: GenerateRequest, options: AskOptions): ClientRequest {
+function send({ url, token }: InferenceWorkerRecord, request: GenerateRequest, options: AskOptions): ClientRequest {
   const target = new URL(`${url.replace(/\/+$/, '')}/generate`);
   const body = Buffer.from(JSON.stringify(request));
   const outgoing = (target.protocol === 'https:' ? overHttps : overHttp)(target, {

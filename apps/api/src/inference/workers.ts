@@ -1,37 +1,29 @@
 import type { GenerateRequest } from '@polymode/contracts';
+import { type Database, type InferenceWorkerRecord, listInferenceWorkers } from '@polymode/db';
 
-/** Where a worker's inference server is. */
-export interface InferenceWorker {
-  readonly id: string;
-  readonly url: string;
-  /** What it wants to be shown. */
-  readonly token: string;
-  /** Models that it has loaded. */
-  readonly models: readonly string[];
-}
+/** Milliseconds of silence after which a worker counts as gone: it is to be heard of three times meanwhile. */
+const SILENT_MS = 15_000;
 
 /** The live workers, and how much of them this process keeps busy. */
 export class InferenceWorkers {
   private readonly underWay = new Map<string, number>();
 
-  constructor(private readonly listLive: () => Promise<InferenceWorker[]>) {}
+  constructor(private readonly db: Database) {}
 
-  /** Best first: those that have the request's model loaded, then those with the fewest requests of this process. */
-  async inOrder(request: GenerateRequest): Promise<InferenceWorker[]> {
-    const live = await this.listLive();
-    const key = request.checkpointId ?? request.baseModel;
-    const rank = ({ id, models }: InferenceWorker): [number, number] => [
-      models.includes(key) || models.includes(request.model) ? 0 : 1,
-      this.underWay.get(id) ?? 0,
-    ];
+  /**
+   * Best first: those that have the model loaded, then those that have its base model, then others; of equal ones that which
+   * serves the fewest requests of this process.
+   */
+  async inOrder(request: GenerateRequest): Promise<InferenceWorkerRecord[]> {
+    const live = await listInferenceWorkers(this.db, SILENT_MS);
     return live
-      .map((worker) => ({ worker, rank: rank(worker) }))
-      .sort(({ rank: a }, { rank: b }) => a[0] - b[0] || a[1] - b[1])
+      .map((worker) => ({ worker, missing: missing(worker, request), busy: this.underWay.get(worker.id) ?? 0 }))
+      .sort((a, b) => a.missing - b.missing || a.busy - b.busy)
       .map(({ worker }) => worker);
   }
 
   /** Counts a request until the function is called that comes back. */
-  begin({ id }: InferenceWorker): () => void {
+  begin({ id }: InferenceWorkerRecord): () => void {
     const add = (change: number): void => {
       const count = (this.underWay.get(id) ?? 0) + change;
       if (count > 0) this.underWay.set(id, count);
@@ -40,4 +32,10 @@ export class InferenceWorkers {
     add(1);
     return () => add(-1);
   }
+}
+
+/** How much of a model a worker has to load first: 0 for nothing, 2 for all. */
+function missing({ models }: InferenceWorkerRecord, { baseModel, checkpointId }: GenerateRequest): number {
+  if (models.includes(checkpointId ?? baseModel)) return 0;
+  return models.includes(baseModel) ? 1 : 2;
 }

@@ -17,7 +17,7 @@ const PROMPTS_AT_ONCE = 8;
 
 /** Completions of chats and of texts. Workers make them; here they are checked, sent there and put into OpenAI's shapes. */
 export async function completionRoutes(app: FastifyInstance, deps: ApiDependencies): Promise<void> {
-  const workers = new InferenceWorkers(() => liveWorkers(deps));
+  const workers = new InferenceWorkers(deps.db);
 
   serve(
     app,
@@ -57,8 +57,4 @@ function optionsOf(request: FastifyRequest, { raw }: FastifyReply): GenerateOpti
   if (raw.destroyed) gone.abort();
   raw.once('close', () => gone.abort());
   return { signal: gone.signal, requestId: request.id, log: request.log };
-}
-
-async function liveWorkers({ db }: ApiDependencies) {
-  return db.inferenceWorker.findMany({ where: { heartbeatAt: { gt: new Date(Date.now() - 15_000) } } });
 }

@@ -113,7 +113,7 @@ async function serveMetrics(
 async function readRequest(request: IncomingMessage): Promise<GenerateRequest> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > MOST_BYTES) throw new InferenceError(413, `a request may have ${MOST_BYTES} bytes at most`);
     chunks.push(chunk);
@@ -132,7 +132,11 @@ async function readRequest(request: IncomingMessage): Promise<GenerateRequest> {
 
 function respond(response: ServerResponse, status: number, body: object): void {
   if (response.destroyed) return;
-  response.writeHead(status, { 'content-type': 'application/json' });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    // The rest of a request that is too large is not read.
+    ...(status === 413 ? { connection: 'close' } : {}),
+  });
   response.end(JSON.stringify(body));
 }
 

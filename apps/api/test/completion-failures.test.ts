@@ -1,8 +1,16 @@
 import { createServer } from 'node:net';
 import { ChatCompletionChunk, CompletionChunk, type GenerateEvent } from '@polymode/contracts';
-import { APIError, BadRequestError, InternalServerError, NotFoundError, type OpenAI } from 'openai';
+import { createApiKey } from '@polymode/db';
+import OpenAI, {
+  APIError,
+  AuthenticationError,
+  BadRequestError,
+  InternalServerError,
+  NotFoundError,
+  RateLimitError,
+} from 'openai';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { refusal, startTestApi, type TestApi } from './harness.js';
+import { errorOf, refusal, startTestApi, type TestApi } from './harness.js';
 import { finished, type ProtocolWorker, promptRead, says, startProtocolWorker, text } from './protocol-worker.js';
 
 let api: TestApi;
@@ -226,7 +234,7 @@ describe('clients that leave', () => {
 
   it('that read slowly are waited for, and get everything', async () => {
     const piece = 'x'.repeat(64 * 1024);
-    const pieces = 1000;
+    const pieces = 400;
     let sent = 0;
     await worker(async (answer) => {
       await answer.event(promptRead);
@@ -246,6 +254,40 @@ describe('clients that leave', () => {
     let bytes = 0;
     for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) bytes += part.length;
     expect(bytes).toBeGreaterThan(pieces * piece.length);
+  });
+});
+
+describe('keys', () => {
+  const clientOf = async (settings: { scope: 'read'; requestsPerMinute?: number }) => {
+    const { key } = await createApiKey(api.db, { projectId: api.projectId, name: 'limited', ...settings }, 'cli');
+    return new OpenAI({ apiKey: key, baseURL: `${api.url}/v1`, maxRetries: 0 });
+  };
+
+  it('that may read may sample, as often as they may ask for anything', async () => {
+    const one = await worker(says('yes'));
+    const client = await clientOf({ scope: 'read', requestsPerMinute: 2 });
+    const { response } = await client.chat.completions.create({ ...request, stream: true }).withResponse();
+    expect(await response.text()).toContain('yes');
+    expect(response.headers.get('x-ratelimit-remaining-requests')).toBe('1');
+    expect(response.headers.get('x-request-id')).toMatch(/^req_/);
+    await client.completions.create({ model: 'polymode-tiny', prompt: 'a' });
+    const error = await refusal(client.chat.completions.create({ ...request, stream: true }));
+    expect(error).toBeInstanceOf(RateLimitError);
+    expect(error.headers?.get('retry-after')).toMatch(/^[1-9]\d*$/);
+    expect(one.requests).toHaveLength(2);
+  });
+
+  it('are looked at before bodies, and empty bodies are told what is missing', async () => {
+    const wrong = new OpenAI({ apiKey: 'pmk-wrong-wrong-wrong', baseURL: `${api.url}/v1`, maxRetries: 0 });
+    expect(await refusal(wrong.chat.completions.create(request))).toBeInstanceOf(AuthenticationError);
+    const types: Record<string, string>[] = [{ 'content-type': 'application/json' }, {}];
+    for (const path of ['/v1/chat/completions', '/v1/completions']) {
+      for (const type of types) {
+        const headers = { authorization: `Bearer ${api.key}`, ...type };
+        const response = await fetch(`${api.url}${path}`, { method: 'POST', headers });
+        expect([response.status, await errorOf(response)]).toMatchObject([400, { code: 'missing_required_parameter' }]);
+      }
+    }
   });
 });
 

@@ -38,9 +38,7 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
     requestIdHeader: false,
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
-      return typeof given === 'string' && /^[\w.-]{1,128}$/.test(given)
-        ? given
-        : `req_${randomBytes(16).toString('hex')}`;
+      return typeof given === 'string' && /^[\w.-]{1,128}$/.test(given) ? given : newRequestId();
     },
     bodyLimit: 8 * 1024 * 1024,
     routerOptions: {
@@ -56,7 +54,7 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
       const body = JSON.stringify(refusal);
       socket.end(
         'HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\nConnection: close\r\n' +
-          `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+          `x-request-id: ${newRequestId()}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );
     },
   });
@@ -68,6 +66,9 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
     // PostgreSQL's text holds every character but this one, so no id or filter has it.
     if (/%00/.test(request.url)) throw badRequest('The URL holds a NUL character (%00).', null, 'invalid_url');
   });
+
+  // Node refuses expectations that it does not know with an empty answer; without them requests are as good.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
 
   parseBodies(app);
   await app.register(errorHandling);
@@ -98,6 +99,10 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
     { prefix: '/v1' },
   );
   return app;
+}
+
+function newRequestId(): string {
+  return `req_${randomBytes(16).toString('hex')}`;
 }
 
 /** JSON only, and no body at all under any content type: clients send `Content-Type: application/json` with empty POSTs. */

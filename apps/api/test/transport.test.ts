@@ -119,7 +119,7 @@ describe('every refusal has the shape of the API', () => {
       socket.on('end', () => resolve(text));
       socket.on('error', reject);
     });
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 .*\r\nx-request-id: req_[0-9a-f]{32}\r\n/s);
     expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '').error).toMatchObject({ type, code: expect.any(String) });
   });
 });
@@ -131,6 +131,19 @@ describe('the transport', () => {
     expect((await send('GET', '/v1/models', { headers: own })).headers.get('x-request-id')).toBe('trace-1');
     const forged = { 'x-request-id': 'a b' };
     expect((await send('GET', '/v1/models', { headers: forged })).headers.get('x-request-id')).toMatch(/^req_/);
+  });
+
+  it('answers requests that expect something as others', async () => {
+    const status = await new Promise((resolve, reject) => {
+      const headers = { authorization: `Bearer ${api.key}`, expect: 'something' };
+      httpRequest(`${api.url}/v1/models`, { headers }, (response) => {
+        response.resume();
+        resolve([response.statusCode, response.headers['x-request-id']]);
+      })
+        .on('error', reject)
+        .end();
+    });
+    expect(status).toEqual([200, expect.stringMatching(/^req_/)]);
   });
 
   it('answers HEAD and OPTIONS', async () => {

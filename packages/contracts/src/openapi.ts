@@ -128,6 +128,12 @@ function describe(operation: OperationSpec, components: Components): Json {
     ...(requestBody ? { requestBody } : {}),
     responses: {
       '200': { description: 'As asked', content },
+      ...(operation.ranges
+        ? {
+            '206': { description: 'The part that `Range` asks for', content },
+            '304': { description: 'What `If-None-Match` names is what there is' },
+          }
+        : {}),
       '4XX': { $ref: '#/components/responses/Failure' },
       '5XX': { $ref: '#/components/responses/Failure' },
     },
@@ -175,6 +181,8 @@ function queryParams(query: z.ZodObject, components: Components): Json[] {
 }
 
 function binary(type: string): Json {
+  // Whatever JSON it is: it was somebody's file.
+  if (type === 'application/json') return {};
   return type.startsWith('text/') ? { type: 'string' } : { type: 'string', format: 'binary' };
 }
 
@@ -211,9 +219,11 @@ class Components {
     if (known === undefined) {
       known = NAMED.get(schema)?.id ?? name;
       this.names.set(schema, known);
-      this.schemas[known] = this.inline(schema, io);
+      const json = this.inline(schema, io);
+      // A schema that has a name may come as a reference to its own definition, which is in its place by now.
+      if (json.$ref !== referenceTo(known)) this.schemas[known] = json;
     }
-    return { $ref: `#/components/schemas/${known}` };
+    return { $ref: referenceTo(known) };
   }
 
   /** Definitions of a schema's own are the document's. */
@@ -225,6 +235,10 @@ class Components {
     }
     return relinked(rest);
   }
+}
+
+function referenceTo(name: string): string {
+  return `#/components/schemas/${name}`;
 }
 
 function relinked(value: unknown): unknown {

@@ -28,6 +28,8 @@ export interface OperationSpec {
   readonly response?: z.ZodType;
   /** Content types that an answer may have besides. */
   readonly otherContent?: readonly string[];
+  /** Whether `Range` and `If-None-Match` are understood. @defaultValue false */
+  readonly ranges?: boolean;
   /** Whether an `Idempotency-Key` makes asking again harmless. @defaultValue false */
   readonly idempotent?: boolean;
 }

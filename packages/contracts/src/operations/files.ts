@@ -53,6 +53,7 @@ export const fileOperations = {
     scope: 'read',
     summary: "Download a file's bytes",
     description: 'Understands `Range` and `If-None-Match`; the entity tag is the sha256.',
+    ranges: true,
     otherContent: ['application/octet-stream'],
   }),
   createUpload: operation({

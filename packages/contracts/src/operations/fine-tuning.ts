@@ -167,6 +167,7 @@ export const fineTuningOperations = {
     scope: 'read',
     summary: 'Download one file of a checkpoint',
     description: 'Understands `Range` and `If-None-Match`; the entity tag is the sha256.',
+    ranges: true,
     otherContent: ['application/octet-stream', 'application/json'],
   }),
   downloadCheckpoint: operation({

@@ -72,11 +72,10 @@ describe('which worker answers', () => {
   it('is the one that has the model, then the one with less to do', async () => {
     const started = moment();
     const free = moment();
-    const slow = await worker(async (answer) => {
-      await answer.event(promptRead);
+    const slow = await worker(async (answer, asked) => {
       started.come();
       await free.came;
-      await says('slow')(answer, undefined as never);
+      await says('slow')(answer, asked);
     });
     const first = chat();
     await started.came;

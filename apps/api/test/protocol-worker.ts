@@ -24,6 +24,8 @@ export interface ProtocolWorker {
   stop(): Promise<void>;
 }
 
+type Delta = Extract<GenerateEvent, { type: 'delta' }>;
+
 type Script = (answer: WorkerAnswer, request: GenerateRequest) => Promise<void> | void;
 
 /**
@@ -83,7 +85,7 @@ function answerWith(response: ServerResponse): WorkerAnswer {
 
 export const promptRead: GenerateEvent = { type: 'prompt', tokens: 3, text: null, logprobs: null };
 
-export const text = (text: string, index = 0): GenerateEvent => ({ type: 'delta', index, text, logprobs: null });
+export const text = (text: string, index = 0): Delta => ({ type: 'delta', index, text, logprobs: null });
 
 export const finished = (change: Partial<Extract<GenerateEvent, { type: 'finish' }>> = {}): GenerateEvent => ({
   type: 'finish',
@@ -94,13 +96,17 @@ export const finished = (change: Partial<Extract<GenerateEvent, { type: 'finish'
   ...change,
 });
 
-/** A whole answer. */
+/** A whole answer: each completion says these. */
 export const says =
   (...texts: string[]): Script =>
-  async (answer) => {
-    await answer.event(promptRead);
-    for (const one of texts) await answer.event(text(one));
-    await answer.event(finished());
+  async (answer, { n, logprobs, echo }) => {
+    const token = { token: 'a', bytes: [97], logprob: -1 };
+    const told = logprobs === null ? null : [{ ...token, top: Array(logprobs).fill(token) }];
+    await answer.event(echo ? { ...promptRead, text: 'a', logprobs: told } : promptRead);
+    for (let index = 0; index < n; index++) {
+      for (const one of texts) await answer.event({ ...text(one, index), logprobs: told });
+      await answer.event(finished({ index }));
+    }
     await answer.event({ type: 'end' });
     answer.end();
   };

@@ -8,6 +8,7 @@ import { ApiError, badRequest, errorHandling, sendError } from './errors.js';
 import { rateLimit } from './rate-limit.js';
 import { RequestLog } from './request-log.js';
 import { checkpointRoutes } from './routes/checkpoints.js';
+import { completionRoutes } from './routes/completions.js';
 import { documentationRoutes } from './routes/documentation.js';
 import { eventRoutes } from './routes/events.js';
 import { fileRoutes } from './routes/files.js';
@@ -91,6 +92,7 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
       await v1.register(jobRecordRoutes, deps);
       await v1.register(permissionRoutes, deps);
       await v1.register(modelRoutes, deps);
+      await v1.register(completionRoutes, deps);
       await v1.register(organizationRoutes, deps);
       await v1.register(webhookEndpointRoutes, deps);
     },

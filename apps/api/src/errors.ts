@@ -60,8 +60,15 @@ export const jobNotFound = (id: string): ApiError =>
     code: 'fine_tune_not_found',
   });
 
+export const modelNotFound = (id: string): ApiError =>
+  new ApiError(404, {
+    message: `The model '${id}' does not exist. GET /v1/models lists those that do.`,
+    param: 'model',
+    code: 'model_not_found',
+  });
+
 /** What any thrown value looks like to the client. Everything that nobody foresaw is a 500 that tells no details. */
-function toApiError(error: unknown, requestId: string): ApiError {
+export function toApiError(error: unknown, requestId: string): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof UnknownCursorError) {
     return badRequest(`${error.message} Use the id of the last item of the page before.`, 'after', 'invalid_after');

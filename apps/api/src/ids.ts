@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
-export type IdPrefix = 'file-' | 'ftjob-' | 'upload_' | 'part_';
+export type IdPrefix = 'call_' | 'chatcmpl-' | 'cmpl-' | 'file-' | 'ftjob-' | 'upload_' | 'part_';
 
 /** A prefix and 24 letters and digits, about 142 random bits. */
 export function newId(prefix: IdPrefix): string {

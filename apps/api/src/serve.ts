@@ -56,7 +56,8 @@ export function serve<const Spec extends OperationSpec>(
       const body = operation.body && parseRequest(operation.body, request.body ?? absent);
       const incoming = { params, query, body, caller: request.caller } as Incoming<Spec>;
       const answer = await handler(incoming, request, reply);
-      if (answer !== reply && app.checkResponses) requireDescribed(operation, answer);
+      // A reply that was waited for has become nothing.
+      if (answer !== undefined && answer !== reply && app.checkResponses) requireDescribed(operation, answer);
       return answer;
     },
   });

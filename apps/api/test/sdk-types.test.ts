@@ -1,7 +1,13 @@
 import type * as Ours from '@polymode/contracts';
-import type { CheckpointFileList, ErrorEnvelope } from '@polymode/contracts';
+import type {
+  CheckpointFileList,
+  CreateChatCompletionRequest,
+  CreateCompletionRequest,
+  ErrorEnvelope,
+} from '@polymode/contracts';
 import type OpenAI from 'openai';
 import { expectTypeOf, it } from 'vitest';
+import type { z } from 'zod';
 
 type Sdk = OpenAI.FineTuning.FineTuningJob;
 type Reinforcement = Extract<Ours.ResolvedMethod, { type: 'reinforcement' }>;
@@ -13,6 +19,8 @@ declare const event: Ours.FineTuningJobEvent;
 declare const checkpoint: Ours.FineTuningJobCheckpoint;
 declare const file: Ours.FileObject;
 declare const graded: Ours.RunGraderResponse;
+declare const completion: Ours.Completion;
+declare const completionChunk: Ours.CompletionChunk;
 
 export const answers = () => ({
   // The SDK knows graders of OpenAI alone, so ours is set apart; everything else must fit as it is.
@@ -45,7 +53,34 @@ export const answers = () => ({
     ...graded,
     metadata: { ...graded.metadata, token_usage: null },
   } satisfies OpenAI.FineTuning.Alpha.GraderRunResponse,
+  chat: null as unknown as Ours.ChatCompletion satisfies OpenAI.ChatCompletion,
+  chatChunk: null as unknown as Ours.ChatCompletionChunk satisfies OpenAI.ChatCompletionChunk,
+  completion: {
+    ...completion,
+    choices: completion.choices.map((choice) => ({ ...choice, logprobs: sdkLogprobs(choice.logprobs) })),
+  } satisfies OpenAI.Completion,
+  // The SDK has no type of its own for chunks, and so no word for choices that go on and for usage that comes later.
+  completionChunk: {
+    ...completionChunk,
+    usage: undefined as unknown as OpenAI.CompletionUsage,
+    choices: completionChunk.choices.map((choice) => ({
+      ...choice,
+      logprobs: sdkLogprobs(choice.logprobs),
+      finish_reason: choice.finish_reason as 'stop' | 'length',
+    })),
+  } satisfies OpenAI.Completion,
 });
+
+/** The SDK forgets that nothing comes before a prompt's first token, which has null. */
+function sdkLogprobs(logprobs: Ours.CompletionLogprobs | null): OpenAI.CompletionChoice.Logprobs | null {
+  return (
+    logprobs && {
+      ...logprobs,
+      token_logprobs: logprobs.token_logprobs as number[],
+      top_logprobs: logprobs.top_logprobs as Record<string, number>[],
+    }
+  );
+}
 
 it('has cursor pages that the SDK can follow', () => {
   type Page = { data: { id: string }[]; has_more: boolean };
@@ -62,6 +97,15 @@ it('takes requests that the SDK can send', () => {
   expectTypeOf<
     NonNullable<OpenAI.FineTuning.ReinforcementHyperparameters>
   >().toExtend<Ours.ReinforcementHyperparameters>();
+  type Chat = z.input<typeof CreateChatCompletionRequest>;
+  // What models here cannot do, the SDK lets a client ask for, and it is told so: images, tools that are no functions.
+  type TextMessages = { messages: Chat['messages']; tools?: Chat['tools']; tool_choice?: Chat['tool_choice'] };
+  expectTypeOf<Omit<OpenAI.ChatCompletionCreateParams, keyof TextMessages> & TextMessages>().toExtend<Chat>();
+  expectTypeOf<OpenAI.ChatCompletionFunctionTool[]>().toExtend<Chat['tools']>();
+  expectTypeOf<
+    OpenAI.ChatCompletionMessage & { tool_calls?: OpenAI.ChatCompletionMessageFunctionToolCall[] }
+  >().toExtend<Chat['messages'][number]>();
+  expectTypeOf<OpenAI.CompletionCreateParams>().toExtend<z.input<typeof CreateCompletionRequest>>();
   expectTypeOf<OpenAI.FineTuning.Alpha.GraderRunParams['model_sample']>().toEqualTypeOf<
     Ours.RunGraderRequest['model_sample']
   >();

@@ -8,7 +8,12 @@ export * from './fine-tuning-jobs.js';
 export * from './graders.js';
 export * from './hyperparameters.js';
 export * from './imitation-hyperparameters.js';
+export * from './inference/chat-completions.js';
+export type { ChatMessage } from './inference/chat-messages.js';
+export type { FunctionTool, ToolChoice } from './inference/chat-tools.js';
+export * from './inference/completions.js';
 export * from './inference/protocol.js';
+export { CompletionUsage } from './inference/usage.js';
 export * from './job-records.js';
 export {
   HyperparameterError,

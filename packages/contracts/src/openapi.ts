@@ -4,6 +4,8 @@ import { ErrorEnvelope } from './errors.js';
 import { FileObject } from './files.js';
 import { CheckpointFile, FineTuningJob, FineTuningJobCheckpoint } from './fine-tuning-jobs.js';
 import { GraderDefinition, RunGraderResponse } from './graders.js';
+import { ChatCompletion } from './inference/chat-completions.js';
+import { Completion } from './inference/completions.js';
 import { FineTuningJobEvent, FineTuningJobMetrics, FineTuningJobSample } from './job-records.js';
 import { Model } from './models.js';
 import { type OperationSpec, pathParams } from './operation.js';
@@ -25,8 +27,10 @@ const NAMED = z.registry<{ id: string }>();
 for (const [id, schema] of Object.entries({
   ApiKey,
   AuditLog,
+  ChatCompletion,
   CheckpointFile,
   CheckpointPermission,
+  Completion,
   CreatedApiKey,
   CreatedWebhookEndpoint,
   DryRun,

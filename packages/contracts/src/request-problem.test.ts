@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { CreateFileFields } from './files.js';
 import { CreateJobRequest, checkpointModelName, ListJobsQuery } from './fine-tuning-jobs.js';
 import { RunGraderRequest } from './graders.js';
+import { CreateChatCompletionRequest } from './inference/chat-completions.js';
+import { CreateCompletionRequest } from './inference/completions.js';
 import { requestProblem } from './request-problem.js';
 
 const job = (change: Record<string, unknown> = {}, hyperparameters: Record<string, unknown> = {}) => ({
@@ -168,6 +170,79 @@ describe('requestProblem', () => {
     });
     expect(problemOf({ limit: '0' }, ListJobsQuery as never)).toMatchObject({ param: 'limit' });
     expect(problemOf({ limit: 'ten' }, ListJobsQuery as never)).toMatchObject({ param: 'limit', code: 'invalid_type' });
+  });
+});
+
+describe('requests for completions', () => {
+  const user = { role: 'user', content: 'Hi' };
+  const call = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
+  const chatProblem = (change: object) =>
+    problemOf({ model: 'm', messages: [user], ...change }, CreateChatCompletionRequest as never);
+  const textProblem = (change: object) =>
+    problemOf({ model: 'm', prompt: 'a', ...change }, CreateCompletionRequest as never);
+
+  it('take answers as they came, and fields of other services', () => {
+    const answer = {
+      role: 'assistant',
+      content: null,
+      refusal: null,
+      annotations: [],
+      audio: null,
+      tool_calls: [call],
+    };
+    const result = { role: 'tool', tool_call_id: 'call_1', content: [{ type: 'text', text: '5' }] };
+    const request = { model: 'm', messages: [user, answer, result], reasoning_effort: 'low', seed: -(2 ** 60) };
+    const parsed = CreateChatCompletionRequest.parse(request);
+    expect(parsed).toEqual({
+      ...request,
+      reasoning_effort: undefined,
+      messages: [user, { role: 'assistant', content: null, refusal: null, tool_calls: [call] }, result],
+    });
+  });
+
+  it.each([
+    [{ messages: [] }, 'messages', 'empty_array', 'minimum length 1'],
+    [{ messages: [{ role: 'robot' }] }, 'messages[0].role', 'invalid_value', "'developer', 'system', 'user'"],
+    [{ messages: [{ role: 'user' }] }, 'messages[0].content', 'missing_required_parameter', ''],
+    [
+      { messages: [{ role: 'user', content: 5 }] },
+      'messages[0].content',
+      'invalid_type',
+      'an array or a string, but got 5',
+    ],
+    [{ messages: [{ role: 'assistant' }] }, 'messages[0].content', 'invalid_value', "'tool_calls'"],
+    [
+      { messages: [user, { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:' } }] }] },
+      'messages[1].content[0].type',
+      'invalid_value',
+      'Models here read text',
+    ],
+    [{ stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop', 'array_above_max_length', 'maximum length 4'],
+    [{ stop: '' }, 'stop', 'string_below_min_length', ''],
+    [{ seed: 0.5 }, 'seed', 'invalid_value', 'an integer'],
+    [{ logit_bias: { the: 1 } }, 'logit_bias.the', 'invalid_value', 'id of a token'],
+    [{ logit_bias: { 5: 101 } }, 'logit_bias.5', 'integer_above_max_value', '<= 100'],
+    [{ tools: [{ type: 'custom', custom: {} }] }, 'tools[0].type', 'invalid_value', "'function'"],
+    [{ tool_choice: 'any' }, 'tool_choice', 'invalid_value', "'none', 'auto', 'required'"],
+    [{ tool_choice: { type: 'custom' } }, 'tool_choice.type', 'invalid_value', "'allowed_tools'"],
+    [{ response_format: { type: 'xml' } }, 'response_format.type', 'invalid_value', "'json_schema'"],
+    [{ n: 129 }, 'n', 'integer_above_max_value', '<= 128'],
+  ])('name what is wrong with a chat: %j', (change, param, code, says) => {
+    const problem = chatProblem(change);
+    expect(problem).toMatchObject({ param, code });
+    expect(problem.message).toContain(says);
+  });
+
+  it.each([
+    [{ prompt: undefined }, 'prompt', 'missing_required_parameter', ''],
+    [{ prompt: ['a', 1] }, 'prompt', 'invalid_value', 'the ids of its tokens'],
+    [{ prompt: [[]] }, 'prompt[0]', 'empty_array', ''],
+    [{ suffix: 'end' }, 'suffix', 'invalid_value', 'cannot fill a gap'],
+    [{ logprobs: 6 }, 'logprobs', 'integer_above_max_value', '<= 5'],
+  ])('name what is wrong with a text: %j', (change, param, code, says) => {
+    const problem = textProblem(change);
+    expect(problem).toMatchObject({ param, code });
+    expect(problem.message).toContain(says);
   });
 });
 

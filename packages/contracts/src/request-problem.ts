@@ -21,33 +21,46 @@ type Issue = z.core.$ZodIssue;
 export function requestProblem(error: z.ZodError, value: unknown, prefix: readonly string[] = []): RequestProblem {
   const first = error.issues[0];
   if (!first) throw new TypeError('a ZodError without issues');
-  const { issue, alsoAuto } = innermost(first, []);
+  const { issue, besides } = innermost(first, []);
   const path = [...prefix, ...issue.path];
   const received = issue.path.reduce<unknown>(
     (at, key) => (at === null || at === undefined ? undefined : (at as Record<PropertyKey, unknown>)[key]),
     value,
   );
-  return describe(issue, path, received, alsoAuto);
+  return describe(issue, path, received, besides);
 }
 
-/** A union of "auto" and something else failed: what matters is the something else. */
-function innermost(issue: Issue, path: PropertyKey[]): { issue: Issue; alsoAuto: boolean } {
+/** What matters of a union that failed: the branch that took the value's kind, or else its last, and what it would take besides. */
+function innermost(issue: Issue, path: PropertyKey[]): { issue: Issue; besides: string[] } {
   const here = [...path, ...issue.path];
-  if (issue.code !== 'invalid_union') return { issue: { ...issue, path: here }, alsoAuto: false };
-  const branch = issue.errors.at(-1)?.[0];
-  if (!branch) return { issue: { ...issue, path: here }, alsoAuto: false };
-  const inner = innermost(branch, here);
-  return { issue: inner.issue, alsoAuto: inner.issue.path.length === here.length };
+  const branches = issue.code === 'invalid_union' ? issue.errors.flatMap(([first]) => first ?? []) : [];
+  const chosen = branches.find(isInside) ?? branches.at(-1);
+  // A union that says itself what it takes knows better.
+  if (!chosen || !issue.message.startsWith('Invalid input')) return { issue: { ...issue, path: here }, besides: [] };
+  const inner = innermost(chosen, here);
+  if (inner.issue.path.length > here.length) return { issue: inner.issue, besides: [] };
+  const others = branches.filter((branch) => branch !== chosen).flatMap(kindTaken);
+  return { issue: inner.issue, besides: [...others, ...inner.besides] };
 }
 
-function describe(issue: Issue, path: PropertyKey[], received: unknown, alsoAuto: boolean): RequestProblem {
+/** Whether the value was of a branch's kind, so that what is wrong is something in it. */
+function isInside({ code, path }: Issue): boolean {
+  return path.length > 0 || !['invalid_type', 'invalid_value', 'invalid_union'].includes(code);
+}
+
+function kindTaken(issue: Issue): string[] {
+  if (issue.code === 'invalid_value' && issue.values.includes('auto')) return ["'auto'"];
+  return issue.code === 'invalid_type' && issue.expected !== 'null' ? [typeName(issue.expected, issue)] : [];
+}
+
+function describe(issue: Issue, path: PropertyKey[], received: unknown, besides: readonly string[]): RequestProblem {
   const param = path.length > 0 ? formatPath(path) : null;
   const invalid = param === null ? 'Invalid request' : `Invalid '${param}'`;
   // A message that the schema wrote itself says more than the kind of issue.
   const own = issue.message;
   switch (issue.code) {
     case 'invalid_type': {
-      const expected = `${typeName(issue.expected, issue)}${alsoAuto ? " or 'auto'" : ''}`;
+      const expected = [typeName(issue.expected, issue), ...besides].join(' or ');
       if (!own.startsWith('Invalid input')) {
         const missing = received === undefined;
         const text = own.includes(`'${param}'`) ? own : `${invalid}: ${own}`;
@@ -85,6 +98,10 @@ function describe(issue: Issue, path: PropertyKey[], received: unknown, alsoAuto
       return own.startsWith('Too ')
         ? outOfRange(issue, invalid, param, received)
         : problem(`${invalid}: ${own}`, param, 'invalid_value');
+    case 'invalid_key': {
+      const [reason] = issue.issues;
+      return problem(`${invalid}: ${reason ? reason.message : own}`, param, 'invalid_value');
+    }
     default:
       return problem(`${invalid}: ${own}`, param, 'invalid_value');
   }
@@ -106,6 +123,15 @@ function outOfRange(
         `${bound}, but got a string with length ${length} instead.`,
       param,
       `string_${side}_length`,
+    );
+  }
+  if (issue.origin === 'array') {
+    const length = Array.isArray(received) ? received.length : 0;
+    return problem(
+      `${invalid}: ${length === 0 ? 'empty array' : `array too ${big ? 'long' : 'short'}`}. Expected an array with ` +
+        `${big ? 'maximum' : 'minimum'} length ${bound}, but got ${length === 0 ? 'an empty array' : `an array with length ${length}`} instead.`,
+      param,
+      length === 0 ? 'empty_array' : `array_${side}_length`,
     );
   }
   const kind = issue.origin === 'int' || Number.isInteger(Number(received)) ? 'integer' : 'decimal';

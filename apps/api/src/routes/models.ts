@@ -2,7 +2,7 @@ import { type Model, type ModelDeleted, type ModelList, operations } from '@poly
 import { type Caller, deleteTunedModel, findServedModel, listTunedModels } from '@polymode/db';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
-import { ApiError } from '../errors.js';
+import { ApiError, modelNotFound } from '../errors.js';
 import { deleteCheckpointFiles } from '../housekeeping.js';
 import { toSeconds } from '../ids.js';
 import { serve } from '../serve.js';
@@ -50,12 +50,4 @@ export async function modelRoutes(app: FastifyInstance, deps: ApiDependencies): 
 
 function toModel(id: string, created: number, ownedBy: string): Model {
   return { id, object: 'model', created, owned_by: ownedBy };
-}
-
-function modelNotFound(id: string): ApiError {
-  return new ApiError(404, {
-    message: `The model '${id}' does not exist. GET /v1/models lists those that do.`,
-    param: 'model',
-    code: 'model_not_found',
-  });
 }

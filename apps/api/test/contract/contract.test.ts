@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestApi } from '../harness.js';
+import { type ProtocolWorker, says, startProtocolWorker } from '../protocol-worker.js';
 import { RawClient, type RawRequest, type RawResponse } from './client.js';
 import { type ApiDocument, ApiDocument as Document, documentOfContracts, type Operation } from './document.js';
 import { exampleRequest, requests } from './requests.js';
@@ -16,16 +17,20 @@ const operations = documentOfContracts().operations;
 let world: World;
 let document: ApiDocument;
 let client: RawClient;
+let worker: ProtocolWorker;
 let sent = 0;
 
 beforeAll(async () => {
   const api = await startTestApi();
+  // Completions are asked for here, not what they say.
+  worker = await startProtocolWorker(api.db, says('one', ' answer'), { heartbeatAt: new Date(Date.now() + 3_600_000) });
   world = await makeWorld(api);
   document = new Document((await (await fetch(`${api.url}/openapi.json`)).json()) as ApiDocument['json']);
   client = new RawClient(api.url);
 });
 afterAll(async () => {
   client?.close();
+  await worker?.stop();
   await world?.api.stop();
 });
 

@@ -41,6 +41,8 @@ const grader = {
   reference: '{{item.a}}',
 };
 
+const toolCall = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
+
 const weights = { 'manifest.json': Buffer.from('{}'), 'merged/model.safetensors': Buffer.from('weights') };
 
 export async function makeWorld(api: TestApi): Promise<World> {
@@ -231,6 +233,29 @@ export async function makeWorld(api: TestApi): Promise<World> {
         },
       }),
       validateGrader: () => ({ body: { grader } }),
+      createChatCompletion: () => ({
+        body: {
+          model: checkpointName,
+          messages: [
+            { role: 'developer', content: [{ type: 'text', text: 'Be brief.' }], name: 'd' },
+            { role: 'user', content: 'Hi' },
+            { role: 'assistant', content: null, tool_calls: [toolCall] },
+            { role: 'tool', content: '5', tool_call_id: 'call_1' },
+          ],
+          n: 2,
+          seed: 1,
+          stop: ['a'],
+          logprobs: true,
+          top_logprobs: 1,
+          logit_bias: { 5: 1 },
+          tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }],
+          tool_choice: 'auto',
+          response_format: { type: 'json_schema', json_schema: { name: 's', schema: { type: 'object' } } },
+        },
+      }),
+      createCompletion: () => ({
+        body: { model: 'polymode-tiny', prompt: ['a', 'b'], n: 2, best_of: 3, echo: true, logprobs: 1, max_tokens: 2 },
+      }),
       listModels: () => ({}),
       retrieveModel: () => ({ params: { model: done.model } }),
       deleteModel: async () => ({ params: { model: (await succeeded()).model } }),

@@ -1,5 +1,6 @@
 import { fileOperations } from './files.js';
 import { fineTuningOperations } from './fine-tuning.js';
+import { inferenceOperations } from './inference.js';
 import { modelOperations } from './models.js';
 import { organizationOperations } from './organization.js';
 
@@ -7,6 +8,7 @@ import { organizationOperations } from './organization.js';
 export const operations = {
   ...fileOperations,
   ...fineTuningOperations,
+  ...inferenceOperations,
   ...modelOperations,
   ...organizationOperations,
 } as const;

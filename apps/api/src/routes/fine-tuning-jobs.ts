@@ -5,7 +5,7 @@ import { createFineTuningJob } from '../create-job.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { dryRun } from '../dry-run.js';
 import { type ApiError, jobNotFound, wrongState } from '../errors.js';
-import { forkRequest } from '../fork-job.js';
+import { forkRequest, inForkTerms } from '../fork-job.js';
 import { creationId } from '../idempotency.js';
 import { existingJob, toJob } from '../job.js';
 import { toList } from '../pagination.js';
@@ -64,7 +64,9 @@ export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDepende
     const { body, caller } = incoming;
     const parent = await existingJob(db, incoming);
     const id = creationId(request, 'ftjob-', { fork: parent.id, ...body });
-    const job = await createFineTuningJob(deps, caller, id, () => forkRequest(db, parent, body));
+    const job = await createFineTuningJob(deps, caller, id, () => forkRequest(db, parent, body)).catch((error) => {
+      throw inForkTerms(error);
+    });
     await enqueue(job.id, request);
     return toJob(job);
   });

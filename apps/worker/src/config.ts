@@ -2,7 +2,12 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { DeviceError, parseDevice } from '@polymode/autodiff';
 import { modelDirs } from '@polymode/policy/registry';
+import { machineBytes } from '@polymode/trainer';
 import { type GraderSettings, readGraderSettings } from '@polymode/verifiers';
+import { ConfigError, numberFrom } from './environment.js';
+import { type InferenceConfig, readInferenceConfig } from './inference/config.js';
+
+export { ConfigError } from './environment.js';
 
 /** Everything the worker reads from its environment, parsed once. */
 export interface WorkerConfig {
@@ -24,29 +29,28 @@ export interface WorkerConfig {
   /** Touched while the worker is alive, for health checks from outside. */
   readonly healthFile: string | undefined;
   readonly graders: GraderSettings;
+  /** null: this worker only trains */
+  readonly inference: InferenceConfig | null;
   readonly logLevel: string | undefined;
-}
-
-/** The environment does not make a configuration; the message names the variable and what to set. */
-export class ConfigError extends Error {
-  override name = 'ConfigError';
 }
 
 /** @throws ConfigError */
 export function readConfig(env: NodeJS.ProcessEnv): WorkerConfig {
   const databaseUrl = env.DATABASE_URL;
   if (!databaseUrl) throw new ConfigError('DATABASE_URL is not set. Set postgres://user:password@host:port/database.');
+  const threads = numberFrom(env, 'POLYMODE_THREADS', availableParallelism(), 1);
   return {
     databaseUrl,
     redisUrl: env.REDIS_URL || undefined,
     dataDir: resolve(env.POLYMODE_DATA_DIR || '.polymode'),
     modelDirs: modelDirs(resolve(env.POLYMODE_DATA_DIR || '.polymode'), env.POLYMODE_MODELS_DIR),
     device: deviceName(env.POLYMODE_DEVICE || 'cpu'),
-    threads: numberFrom(env, 'POLYMODE_THREADS', availableParallelism(), 1),
+    threads,
     lockMs: numberFrom(env, 'POLYMODE_LOCK_MS', 30_000, 500),
     snapshotSeconds: numberFrom(env, 'POLYMODE_SNAPSHOT_SECONDS', 10, 0),
     healthFile: env.POLYMODE_HEALTH_FILE || undefined,
     graders: graderSettings(env),
+    inference: readInferenceConfig(env, threads, machineBytes()),
     logLevel: env.LOG_LEVEL || undefined,
   };
 }
@@ -67,14 +71,4 @@ function graderSettings(env: NodeJS.ProcessEnv): GraderSettings {
   } catch (error) {
     throw new ConfigError((error as Error).message);
   }
-}
-
-function numberFrom(env: NodeJS.ProcessEnv, name: string, fallback: number, least: number): number {
-  const text = env[name];
-  if (!text) return fallback;
-  const value = Number(text);
-  if (!Number.isFinite(value) || value < least) {
-    throw new ConfigError(`${name} is '${text}'. Set a number of at least ${least}.`);
-  }
-  return value;
 }

@@ -10,6 +10,7 @@ import { createLogger } from '@polymode/telemetry';
 import { createTrainer } from '@polymode/trainer';
 import { openGraderServices } from '@polymode/verifiers';
 import { ConfigError, readConfig } from './config.js';
+import { startInference } from './inference/service.js';
 import { runJob } from './run-job.js';
 import { openScratch } from './scratch.js';
 
@@ -76,6 +77,7 @@ const reconciler = startReconciler({
   onError: (err) => logger.warn({ err }, 'reconciling failed'),
 });
 await worker.ready();
+const inference = config.inference === null ? null : await startInference({ ...context, config: config.inference });
 logger.info(
   { queue: queue.backend, device: device.provider, why: device.why, threads: config.threads },
   'worker is ready',
@@ -97,6 +99,7 @@ async function stop(reason: string): Promise<void> {
     logger.error(`worker did not stop within ${STOP_WITHIN_MS} ms`);
     process.exit(1);
   }, STOP_WITHIN_MS).unref();
+  await inference?.stop();
   await worker.close();
   await reconciler.stop();
   graderServices.close();

@@ -34,6 +34,7 @@ export {
 } from './events-repository.js';
 export * from './files-repository.js';
 export type { EventLevel, FileStatus, JobStatus, KeyScope } from './generated/client.js';
+export * from './inference-workers-repository.js';
 export * from './jobs-repository.js';
 export * from './metrics-repository.js';
 export { type MigrateOptions, MigrationError, migrate } from './migrate.js';

@@ -31,7 +31,7 @@ export {
   mergeAdapter,
 } from './lora.js';
 export { type MicroBatch, microBatches } from './micro-batches.js';
-export { type ModelFolder, readModel, readModelFolder } from './model-folder.js';
+export { type ModelFolder, readModel, readModelDescription, readModelFolder } from './model-folder.js';
 export { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, AdapterError, readAdapter, writeAdapter } from './peft.js';
 export {
   type Completion,
@@ -45,6 +45,7 @@ export { type Draw, normals, philox4x32, seededPermutation, uniforms } from './r
 export { readSafetensors, readWeights, SafetensorsError, safetensorsChunks, writeSafetensors } from './safetensors.js';
 export { type SamplingSize, samplingBytes } from './sampling/memory.js';
 export { type Alternative, checkOptions } from './sampling/options.js';
+export { type PromptScores, promptLogProbabilities, scorePrompt } from './sampling/prompt-scores.js';
 export {
   type Progress,
   RunningBatch,
@@ -52,7 +53,8 @@ export {
   type RunningRequest,
   type SamplingRequest,
 } from './sampling/running-batch.js';
-export { promptLogProbabilities } from './sampling/sample.js';
+export { SessionCache } from './sampling/sessions.js';
+export { heldBack } from './sampling/text.js';
 export { type ChatMessage, type ChatOptions, loadTokenizer, type Tokenizer, tokenizerOf } from './tokenizer.js';
 export type { GroupShape } from './transformer/attention.js';
 export { groupHidden, sequenceHidden } from './transformer/hidden.js';

@@ -38,20 +38,36 @@ export async function readModel(path: string): Promise<ModelFolder> {
 }
 
 /**
+ * The same without the weights, which are not read.
+ *
+ * @throws as `readModel` does
+ */
+export async function readModelDescription(path: string): Promise<Omit<ModelFolder, 'weights'>> {
+  if (!path.endsWith('.gguf')) return readDescription(path);
+  const { config, otherFiles } = await readGgufModel(path, parseModelConfig, false);
+  return { config: parseModelConfig(config), otherFiles };
+}
+
+/**
  * @throws UnsupportedConfigError naming the field of a config that this package cannot run
  * @throws Error when config.json or the weights are missing or damaged
  */
 export async function readModelFolder(dir: string): Promise<ModelFolder> {
-  const names = (await readdir(dir)).filter((name) => CARRIED_FILES.has(name)).sort();
-  const otherFiles = new Map<string, Uint8Array>();
-  for (const name of names) otherFiles.set(name, await readFile(join(dir, name)));
-  const configBytes = otherFiles.get('config.json');
-  if (configBytes === undefined) throw new Error(`${dir} has no config.json`);
-  const config = parseModelConfig(JSON.parse(new TextDecoder().decode(configBytes)));
+  const { config, otherFiles } = await readDescription(dir);
   const weights: Record<string, Weights[string]> = {};
   for (const [nameInFile, tensor] of Object.entries(await readWeights((name) => readFile(join(dir, name))))) {
     const name = familyOf(config).parameterName(nameInFile);
     if (name !== null) weights[name] = tensor;
   }
   return { config, weights, otherFiles };
+}
+
+async function readDescription(dir: string): Promise<Omit<ModelFolder, 'weights'>> {
+  const names = (await readdir(dir)).filter((name) => CARRIED_FILES.has(name)).sort();
+  const otherFiles = new Map<string, Uint8Array>();
+  for (const name of names) otherFiles.set(name, await readFile(join(dir, name)));
+  const configBytes = otherFiles.get('config.json');
+  if (configBytes === undefined) throw new Error(`${dir} has no config.json`);
+  const config = parseModelConfig(JSON.parse(new TextDecoder().decode(configBytes)));
+  return { config, otherFiles };
 }

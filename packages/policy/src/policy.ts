@@ -31,10 +31,14 @@ export interface PolicyOptions {
   readonly paddingToken: number;
   /** trains an adapter and leaves the model's own weights as they are; without it all weights are trained */
   readonly lora?: LoraOptions;
+  /**
+   * the same for the adapter's variables, so that several adapters stand over one model @defaultValue prefix. Given, the
+   * model's own variables count as another policy's.
+   */
+  readonly adapterPrefix?: string;
+  /** compiled graphs to use and add to, of policies on this engine whose model and adapter have the same shapes */
+  readonly sessions?: SessionCache;
 }
-
-/** Compiled graphs that a policy keeps at most: some for sampling, and one for each shape of batch that it scores. */
-const SESSIONS = 24;
 
 /** A transformer whose weights are variables of an engine. With an adapter its own weights never change. */
 export class Policy {
@@ -43,6 +47,8 @@ export class Policy {
   readonly prefix: string;
   readonly paddingToken: number;
   readonly lora: LoraOptions | null;
+  private readonly adapterPrefix: string;
+  private readonly ownsModel: boolean;
   /** for this package's own graphs */
   readonly sessions: SessionCache;
 
@@ -55,8 +61,10 @@ export class Policy {
     this.prefix = options.prefix ?? '';
     this.paddingToken = options.paddingToken;
     this.lora = options.lora ?? null;
+    this.adapterPrefix = options.adapterPrefix ?? this.prefix;
+    this.ownsModel = options.adapterPrefix === undefined;
     this.trainable = this.lora === null ? parameterShapes(config) : adapterShapes(config, this.lora);
-    this.sessions = new SessionCache(engine, SESSIONS);
+    this.sessions = options.sessions ?? new SessionCache(engine);
   }
 
   /** The same model without the adapter, on the same variables: what training began with. */
@@ -93,7 +101,7 @@ export class Policy {
       if (weight.shape.join() !== shape.join()) {
         throw new Error(`${name} has shape [${weight.shape}], but the config asks for [${shape}]`);
       }
-      values[this.prefix + name] = float32(weight.data, shape);
+      values[this.variable(name)] = float32(weight.data, shape);
     }
     const unknown = Object.keys(weights).find((name) => shapes[name] === undefined && name !== 'lm_head.weight');
     if (unknown !== undefined) throw new Error(`the weights have ${unknown}, which a model of this config has not`);
@@ -133,11 +141,25 @@ export class Policy {
     return (await this.variables([name]))[name]!.data;
   }
 
+  /** Frees its variables in the engine, but for a model that is another policy's. It cannot be used after. */
+  async drop(): Promise<void> {
+    const own = new Set([
+      ...(this.ownsModel ? Object.keys(parameterShapes(this.config)) : []),
+      ...(this.lora === null ? [] : Object.keys(this.trainable)),
+    ]);
+    await this.engine.drop([...own].map((name) => this.variable(name)));
+  }
+
+  /** What the engine calls a parameter of the model or of the adapter. */
+  private variable(name: string): string {
+    return (this.lora !== null && name in this.trainable ? this.adapterPrefix : this.prefix) + name;
+  }
+
   private async variables(names: readonly string[]): Promise<Weights> {
-    const values = await this.engine.get(names.map((name) => this.prefix + name));
+    const values = await this.engine.get(names.map((name) => this.variable(name)));
     return Object.fromEntries(
       names.map((name) => {
-        const { shape, data } = values[this.prefix + name]!;
+        const { shape, data } = values[this.variable(name)]!;
         return [name, { shape, data: data as Float32Array }];
       }),
     );
@@ -159,7 +181,7 @@ export class Policy {
   weightFeeds(): Record<string, Feed> {
     const names = new Set([...Object.keys(parameterShapes(this.config)), ...Object.keys(this.trainable)]);
     const feeds: Record<string, Feed> = {};
-    for (const name of names) feeds[name] = { variable: this.prefix + name };
+    for (const name of names) feeds[name] = { variable: this.variable(name) };
     if (this.lora !== null) feeds[LORA_SCALE] = float32([loraScale(this.lora)], []);
     return feeds;
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { AutoTokenizer, env } from '@huggingface/transformers';
 import { tokenIds } from './config.js';
+import { tokenBytesOf } from './token-bytes.js';
 
 /** A message as templates read it; tool calls and names go with it. */
 export interface ChatMessage {
@@ -32,6 +33,16 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** Text of tokens, special tokens left out. */
   decode(tokens: readonly number[]): string;
+  /**
+   * What a token adds to the UTF-8 of a text, which may be part of a character; null for special tokens and for ids without a
+   * token. A text's bytes are those of its tokens one after the other, but for a space that SentencePiece puts first and
+   * `decode` takes off.
+   *
+   * @throws Error when the tokens have no bytes of their own, as WordPiece's do not
+   */
+  tokenBytes(id: number): Uint8Array | null;
+  /** How the vocabulary spells a token, as in `<|endoftext|>`; null for ids without one. */
+  tokenName(id: number): string | null;
 }
 
 /**
@@ -64,7 +75,7 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
           `the tokenizer of ${dir} has no chat template: add chat_template.jinja, or use an instruct model`,
         );
       }
-      const conversation = messages.map((message) => ({ ...message, content: textOf(message.content) }));
+      const conversation = messages.map((message) => templateMessage(message));
       const ids = tokenizer.apply_chat_template(conversation, {
         add_generation_prompt: generate,
         tokenize: true,
@@ -81,6 +92,12 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
       tokens.length === 0
         ? ''
         : tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+    tokenName: (id) => tokenizer._tokenizer.id_to_token(id) ?? null,
+    tokenBytes: tokenBytesOf(
+      tokenizer._tokenizerJSON,
+      (id) => tokenizer._tokenizer.id_to_token(id),
+      tokenizer._tokenizerConfig.additional_special_tokens ?? [],
+    ),
   };
 }
 
@@ -93,6 +110,26 @@ export async function tokenizerOf(files: ReadonlyMap<string, Uint8Array>): Promi
     return await loadTokenizer(dir);
   } finally {
     await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Templates read text, and the arguments of a tool call as an object, which OpenAI's clients send as its JSON. */
+function templateMessage(message: ChatMessage): ChatMessage & { content: string } {
+  const calls = message.tool_calls;
+  return {
+    ...message,
+    content: textOf(message.content),
+    ...(Array.isArray(calls) ? { tool_calls: calls.map(withParsedArguments) } : {}),
+  };
+}
+
+function withParsedArguments(call: unknown): unknown {
+  const { function: called } = (call ?? {}) as { function?: { arguments?: unknown } };
+  if (typeof called?.arguments !== 'string') return call;
+  try {
+    return { ...(call as object), function: { ...called, arguments: JSON.parse(called.arguments) as unknown } };
+  } catch {
+    return call; // the template gets to see what the model once said
   }
 }
 

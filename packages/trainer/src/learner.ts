@@ -196,7 +196,8 @@ function loraOptions({ trainable, lora }: LearnerHyperparameters): LoraOptions |
   return trainable === 'full' ? null : adapterOptions(lora);
 }
 
-function adapterOptions(lora: LearnerHyperparameters['lora']): LoraOptions {
+/** An adapter's settings as the policy has them. */
+export function adapterOptions(lora: LearnerHyperparameters['lora']): LoraOptions {
   return { rank: lora.rank, alpha: lora.alpha, rslora: lora.rslora, targetModules: lora.target_modules };
 }
 

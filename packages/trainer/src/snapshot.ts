@@ -36,9 +36,9 @@ interface StateFile extends JobIdentity {
   readonly progress: Progress;
 }
 
-const STATE_FILE = 'state/trainer.json';
+export const STATE_FILE = 'state/trainer.json';
 const OPTIMIZER_FILE = 'state/optimizer.safetensors';
-const TRAINED_FILE = 'state/trained.safetensors';
+export const TRAINED_FILE = 'state/trained.safetensors';
 
 /** What is saved of a policy in training. */
 export interface SnapshotSource {

@@ -47,6 +47,8 @@ const tokenizer: Tokenizer = {
   stopTokens: [END],
   encode: numbers,
   decode: (tokens) => tokens.join(' '),
+  tokenBytes: (token) => new TextEncoder().encode(String(token)),
+  tokenName: (token) => String(token),
   encodeChat: (messages, { generate = true } = {}) => [
     ...messages.flatMap((m) => [m.role === 'user' ? USER : ASSISTANT, ...numbers(m.content), END]),
     ...(generate ? [ASSISTANT] : []),

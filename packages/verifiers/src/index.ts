@@ -64,3 +64,4 @@ export { type TaskName, tasks } from './tasks/index.js';
 export type { Structure, VoxelInstance } from './tasks/voxel/structure.js';
 export type { VoxelOptions } from './tasks/voxel/views.js';
 export { compileTemplate, type Template } from './template.js';
+export { readToolCalls } from './tool-calls.js';

@@ -143,6 +143,11 @@ export class Engine {
     };
   }
 
+  /** Whether it was closed, or its thread failed: every call is refused then. */
+  get ended(): boolean {
+    return this.dead !== null;
+  }
+
   /** Sets variables from values; the values are copied. */
   async set(values: Readonly<Record<string, Value>>): Promise<void> {
     await this.call({ kind: 'set', values });

@@ -20,9 +20,14 @@ export interface GgufModel {
  * A GGUF file as the Hugging Face folder that it was made from.
  *
  * @param accept is given the config before any tensor is read, and throws to refuse it
+ * @param withWeights false: everything but the weights
  * @throws GgufError naming what is damaged or not supported
  */
-export async function readGgufModel(path: string, accept?: (config: Config) => void): Promise<GgufModel> {
+export async function readGgufModel(
+  path: string,
+  accept?: (config: Config) => void,
+  withWeights = true,
+): Promise<GgufModel> {
   const file = await GgufFile.open(path);
   try {
     const metadata = new Metadata(file.header.metadata);
@@ -47,7 +52,7 @@ export async function readGgufModel(path: string, accept?: (config: Config) => v
     const plans = family.tensors(config);
     checkTensors(file, plans, family.ignored);
     const weights: Record<string, { shape: readonly number[]; data: Float32Array }> = {};
-    for (const plan of plans) {
+    for (const plan of withWeights ? plans : []) {
       weights[plan.huggingFace] = { shape: plan.shape, data: toHuggingFace(await file.read(plan.gguf), plan) };
     }
     const otherFiles = new Map([['config.json', json(config)]]);

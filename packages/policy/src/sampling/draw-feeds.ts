@@ -9,7 +9,12 @@ export function featuresOf(rows: readonly Row[], masked: boolean): DrawFeatures 
     shaped: rows.some((r) => r.shaped),
     masked,
     alternatives: rows.some((r) => (r.options.alternatives ?? 0) > 0),
+    reported: rows.some((r) => reportedTemperature(r) !== (r.options.temperature || 1)),
   };
+}
+
+function reportedTemperature({ options }: Row): number {
+  return options.reportedTemperature ?? (options.temperature || 1);
 }
 
 export function featureKey(features: DrawFeatures): string {
@@ -70,6 +75,7 @@ export function drawFeeds(
       ),
     });
   }
+  if (features.reported) feeds.reported = column(reportedTemperature, 1);
   if (features.masked) feeds.allowed = allowedTokens(rows, vocabulary);
   return feeds;
 }
@@ -98,8 +104,9 @@ export function uniformFeed(rows: readonly (Row | null)[], count: number): Value
   for (const [b, row] of rows.entries()) {
     if (row === null) continue;
     const first = row.tokens.length;
-    for (let s = 0; s < count && first + s < row.uniforms.length; s++)
-      data[s * rows.length + b] = row.uniforms[first + s]!;
+    for (let s = 0; s < Math.min(count, row.options.maxTokens - first); s++) {
+      data[s * rows.length + b] = row.uniform(first + s);
+    }
   }
   return float32(data, [count, rows.length]);
 }

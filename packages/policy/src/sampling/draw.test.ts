@@ -179,10 +179,14 @@ describe('a draw', () => {
   });
 
   it('reports the log-probability of the whole distribution at the temperature, and its likeliest tokens', async () => {
-    const cases = randomCases(5, 60, (next) => ({ ...everything(next), alternatives: 20 }));
+    const cases = randomCases(5, 60, (next) => ({
+      ...everything(next),
+      alternatives: 20,
+      ...(next() < 0.5 ? { reportedTemperature: 0.5 + next() } : {}),
+    }));
     const out = await draw(cases);
     for (const [i, { logits, options }] of cases.entries()) {
-      const scaled = logits.map((l) => l / (options.temperature || 1));
+      const scaled = logits.map((l) => l / (options.reportedTemperature ?? (options.temperature || 1)));
       const top = Math.max(...scaled);
       const norm = top + Math.log(scaled.reduce((s, l) => s + Math.exp(l - top), 0));
       expect(out.logProbability!.data[i]).toBeCloseTo(scaled[Number(out.token!.data[i])]! - norm, 4);
@@ -195,7 +199,7 @@ describe('a draw', () => {
   it('is the same to the bit whatever neighbours ask for', async () => {
     const plain = randomCases(8, 30, (next) => ({ temperature: next() < 0.3 ? 0 : 0.5 + next() }));
     const alone = await draw(plain);
-    const beside = await draw(plain, { greedy: true, shaped: true, masked: true, alternatives: true });
+    const beside = await draw(plain, { greedy: true, shaped: true, masked: true, alternatives: true, reported: true });
     expect(beside.token!.data).toEqual(alone.token!.data);
     expect(beside.logProbability!.data).toEqual(alone.logProbability!.data);
   });

@@ -47,6 +47,8 @@ export interface DrawFeatures {
   readonly masked: boolean;
   /** some row wants the likeliest tokens reported */
   readonly alternatives: boolean;
+  /** some row is drawn at another temperature than its log-probabilities are of */
+  readonly reported: boolean;
 }
 
 /** How often each row has said each token, [B, V], and whether its prompt or itself has it, 0 or 1, [B, V]. */
@@ -58,7 +60,10 @@ export interface History {
 export interface Drawn {
   /** int32 [B] */
   readonly token: Tensor;
-  /** of the token under the whole distribution at the row's temperature, before any filter, penalty, bias or mask; [B] */
+  /**
+   * of the token under the whole distribution at the temperature that the row reports, before any filter, penalty, bias or
+   * mask; [B]
+   */
   readonly logProbability: Tensor;
   /** the likeliest tokens of that distribution, int32 and float32 [B, 20], where they are wanted */
   readonly alternatives: readonly [Tensor, Tensor] | null;
@@ -73,6 +78,7 @@ export interface Drawn {
  *   `history_counts` in the completion and 1 in `history_seen`, 0 for padding, float32 [B, H]; `bias_tokens` int32 [B, Q] and
  *   `bias` float32 [B, Q], 0 for padding
  * - masked: `allowed` bool [B, V]
+ * - reported: `reported` float32 [B] > 0, the temperature of log-probabilities
  */
 export function drawer(
   features: DrawFeatures,
@@ -87,6 +93,7 @@ export function drawer(
 } {
   const row = (name: string): Tensor => unsqueeze(input(name, 'float32', ['B']), [1]);
   const temperature = row('temperature');
+  const reported = features.reported ? row('reported') : null;
   const greedy = features.greedy ? greater(input('greedy', 'int32', ['B']), 0) : null;
   const allowed = features.masked ? input('allowed', 'bool', ['B', vocabulary]) : null;
   const shaping = features.shaped ? shapingInputs(vocabulary) : null;
@@ -107,10 +114,11 @@ export function drawer(
     if (filters !== null) weights = where(greaterOrEqual(weights, leastKept(weights, filters)), weights, 0);
     let token = inverseCdf(weights, uniform, vocabulary);
     if (greedy !== null) token = where(greedy, cast(argMax(likely), 'int32'), token);
-    const [best, order] = features.alternatives ? topK(logs, Math.min(MAX_ALTERNATIVES, vocabulary)) : [];
+    const told = reported === null ? logs : logSoftmax(div(logits, reported));
+    const [best, order] = features.alternatives ? topK(told, Math.min(MAX_ALTERNATIVES, vocabulary)) : [];
     return {
       token,
-      logProbability: squeeze(gatherElements(logs, unsqueeze(token, [1]), 1), [1]),
+      logProbability: squeeze(gatherElements(told, unsqueeze(token, [1]), 1), [1]),
       alternatives: best === undefined ? null : [cast(order!, 'int32'), best],
     };
   };

@@ -170,6 +170,8 @@ export class Lane {
 
     const features = featuresOf(rows, this.masked);
     const { config, paddingToken } = this.policy;
+    const rotary = await this.rotaryFeeds(rows);
+    // Nothing is waited for between this and its run: others that share the sessions may have it released.
     const session = await this.sessions.get(
       `segment ${featureKey(features)}`,
       () => segmentGraph(config, this.policy.parameterInputs(), features),
@@ -190,7 +192,7 @@ export class Lane {
         ...this.fed('prompt', 'prompt'),
         ...this.fed('past', 'past'),
         ...this.promptFeeds(batch),
-        ...(await this.rotaryFeeds(rows)),
+        ...rotary,
         past_lengths: ints((r) => r.tokens.length - 1),
         past_columns: counting(this.past.columns),
         positions: ints((r) => r.prompt.length + r.tokens.length - 1),

@@ -31,6 +31,8 @@ export interface SamplingOptions {
   readonly stopStrings?: readonly string[];
   /** Text of tokens. With it completions carry their text. */
   readonly decode?: (tokens: readonly number[]) => string;
+  /** Temperature that log-probabilities are told at, above 0. @defaultValue temperature, 1 where that is 0 */
+  readonly reportedTemperature?: number;
   /** Report this many of the likeliest tokens at each place, 0 … 20. @defaultValue 0 */
   readonly alternatives?: number;
   /**
@@ -50,7 +52,7 @@ export interface Completion {
   readonly tokens: readonly number[];
   /**
    * log-probability of each token, in nats, under the whole distribution at the sampling temperature (at 1 for temperature
-   * 0), before any filter, penalty, bias or mask: what training computes for the same tokens
+   * 0) or at `reportedTemperature`, before any filter, penalty, bias or mask: what training computes for the same tokens
    */
   readonly logProbabilities: Float32Array;
   /** 'stop' when a stop token or a stop string ended it, 'length' when maxTokens did */
@@ -66,14 +68,22 @@ export type UniformSource = (prompt: number, sample: number) => Float32Array;
 
 /** @throws RangeError naming the option, its value and its bounds */
 export function checkOptions(options: SamplingOptions, vocabulary: number): void {
-  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, alternatives } = options;
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, alternatives, reportedTemperature } = options;
   check('maxTokens', maxTokens, Number.isInteger(maxTokens) && maxTokens >= 1, 'a positive integer');
   check('temperature', temperature, temperature === undefined || temperature >= 0, 'at least 0');
+  const told = reportedTemperature === undefined || reportedTemperature > 0;
+  check('reportedTemperature', reportedTemperature, told, 'above 0');
   check('topK', topK, topK === undefined || (Number.isInteger(topK) && topK >= 0), 'a whole number, 0 for all');
   check('topP', topP, topP === undefined || (topP > 0 && topP <= 1), 'above 0 and at most 1');
   check('minP', minP, minP === undefined || (minP >= 0 && minP <= 1), 'from 0 to 1');
   check('repetitionPenalty', repetitionPenalty, repetitionPenalty === undefined || repetitionPenalty > 0, 'above 0');
-  for (const name of ['temperature', 'repetitionPenalty', 'presencePenalty', 'frequencyPenalty'] as const) {
+  for (const name of [
+    'temperature',
+    'reportedTemperature',
+    'repetitionPenalty',
+    'presencePenalty',
+    'frequencyPenalty',
+  ] as const) {
     const value = options[name];
     check(name, value, value === undefined || Number.isFinite(value), 'a finite number');
   }

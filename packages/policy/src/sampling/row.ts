@@ -8,6 +8,9 @@ export interface SaidToken {
   readonly alternatives: readonly Alternative[] | null;
 }
 
+/** Random numbers that are made when a completion begins; more are made when it needs them. */
+const FIRST_UNIFORMS = 64;
+
 /** A completion under way: what it has said, and whether that ended it. */
 export class Row {
   readonly tokens: number[] = [];
@@ -17,21 +20,29 @@ export class Row {
   finishReason: Completion['finishReason'] | null = null;
   /** what went wrong in a function of the options: it ends this completion and no other */
   failure: Error | null = null;
-  private readonly logProbabilities: number[] = [];
-  private readonly alternatives: (readonly Alternative[])[] = [];
+  /** of each token */
+  readonly logProbabilities: number[] = [];
+  /** of each token, where they are wanted */
+  readonly alternatives: (readonly Alternative[])[] = [];
   private readonly stops: ReadonlySet<number>;
   private readonly growing: GrowingText | null;
   /** where a stop string begins in the text */
   private cut: number | null = null;
 
-  /** @param uniforms at least maxTokens values in (0, 1) */
+  private uniforms: Float32Array;
+
+  /**
+   * @param random at least maxTokens values in (0, 1), or what makes the first so many of them: a completion of which much is
+   *   allowed may say little
+   */
   constructor(
     readonly prompt: readonly number[],
     readonly options: SamplingOptions,
-    readonly uniforms: Float32Array,
+    private readonly random: Float32Array | ((count: number) => Float32Array),
   ) {
-    if (uniforms.length < options.maxTokens) {
-      throw new RangeError(`${uniforms.length} random numbers do not do for ${options.maxTokens} tokens`);
+    this.uniforms = random instanceof Float32Array ? random : random(Math.min(FIRST_UNIFORMS, options.maxTokens));
+    if (random instanceof Float32Array && random.length < options.maxTokens) {
+      throw new RangeError(`${random.length} random numbers do not do for ${options.maxTokens} tokens`);
     }
     this.stops = new Set(options.stopTokens);
     this.shaped = isShaped(options);
@@ -41,6 +52,14 @@ export class Row {
   /** Tokens that it may still say. */
   get left(): number {
     return this.finishReason === null ? this.options.maxTokens - this.tokens.length : 0;
+  }
+
+  /** The random number of token i < maxTokens. */
+  uniform(i: number): number {
+    if (i >= this.uniforms.length && typeof this.random === 'function') {
+      this.uniforms = this.random(Math.min(Math.max(i + 1, 2 * this.uniforms.length), this.options.maxTokens));
+    }
+    return this.uniforms[i]!;
   }
 
   say({ token, logProbability, alternatives }: SaidToken): void {

@@ -1,7 +1,7 @@
 import type { Policy } from '../policy.js';
 import { uniforms } from '../random.js';
 import { Lane, type LanePrompt } from './lane.js';
-import { type Completion, checkOptions, type SamplingOptions } from './options.js';
+import { type Alternative, type Completion, checkOptions, type SamplingOptions } from './options.js';
 import { Row } from './row.js';
 
 /** Rows that a batch holds at most; more wait for their turn. */
@@ -16,6 +16,8 @@ export interface SamplingRequest {
   readonly n?: number;
   /** a seed, 0 … 2³²−1, or the random numbers of each completion: at least maxTokens values in (0, 1) */
   readonly random: number | ((sample: number) => Float32Array);
+  /** With a seed: the first completion is the one that would have this number among more. @defaultValue 0 */
+  readonly firstSample?: number;
   readonly options: SamplingOptions | ((sample: number) => SamplingOptions);
   /** what a completion has said since it was last heard of */
   readonly onProgress?: (sample: number, progress: Progress) => void;
@@ -23,6 +25,10 @@ export interface SamplingRequest {
 
 export interface Progress {
   readonly tokens: readonly number[];
+  /** of each of them, in nats */
+  readonly logProbabilities: readonly number[];
+  /** the likeliest tokens at the place of each, where they were asked for */
+  readonly alternatives: readonly (readonly Alternative[])[];
   /** with `decode`: text that nothing said later takes back */
   readonly text: string | null;
 }
@@ -116,6 +122,11 @@ export class RunningBatch {
     };
   }
 
+  /** Completions that are being said now, and those that wait for room. */
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: openRows(this.running), waiting: openRows(this.waiting) };
+  }
+
   /** Fails what has not ended, and frees the batch's memory in the engine. */
   async close(): Promise<void> {
     this.closed = true;
@@ -125,7 +136,7 @@ export class RunningBatch {
     await this.masked.close();
   }
 
-  private rowsOf({ prompt, n = 1, random, options }: SamplingRequest): Row[] {
+  private rowsOf({ prompt, n = 1, random, firstSample = 0, options }: SamplingRequest): Row[] {
     const { vocabSize, maxPositionEmbeddings: context } = this.policy.config;
     if (!Number.isInteger(n) || n < 1) throw new RangeError(`n is ${n}, but must be a positive integer`);
     if (prompt.length === 0) throw new RangeError('a prompt has no tokens');
@@ -141,11 +152,10 @@ export class RunningBatch {
           `a prompt of ${prompt.length} tokens and ${own.maxTokens} more do not fit the context of ${context}`,
         );
       }
-      const numbers =
-        typeof random === 'number'
-          ? uniforms({ seed: random, stream: 0, step: 0, row: sample, count: own.maxTokens })
-          : random(sample);
-      return new Row(prompt, own, numbers);
+      if (typeof random === 'function') return new Row(prompt, own, random(sample));
+      return new Row(prompt, own, (count) =>
+        uniforms({ seed: random, stream: 0, step: 0, row: firstSample + sample, count }),
+      );
     });
   }
 
@@ -179,12 +189,10 @@ export class RunningBatch {
    * request larger than the batch is let in when the batch is empty. Prompts that are equal are read once.
    */
   private async admit(): Promise<void> {
-    const rows = (jobs: readonly Job[]): number =>
-      jobs.reduce((n, job) => n + job.rows.filter((r) => r.finishReason === null).length, 0);
     const jobs: Job[] = [];
-    let taken = rows(this.running);
+    let taken = openRows(this.running);
     for (const job of this.waiting) {
-      const more = rows([job]);
+      const more = openRows([job]);
       if (taken > 0 && taken + more > this.maxRows) break;
       taken += more;
       jobs.push(job);
@@ -227,12 +235,17 @@ export class RunningBatch {
   private reportProgress(job: Job): void {
     for (const [sample, row] of job.rows.entries()) {
       const reported = job.reported[sample]!;
+      const from = reported.tokens;
       const { text } = row;
       if (row.tokens.length === reported.tokens && (text?.length ?? 0) === reported.text) continue;
-      const tokens = row.tokens.slice(reported.tokens);
       const news = text === null ? null : text.slice(reported.text);
       job.reported[sample] = { tokens: row.tokens.length, text: text?.length ?? 0 };
-      job.onProgress?.(sample, { tokens, text: news });
+      job.onProgress?.(sample, {
+        tokens: row.tokens.slice(from),
+        logProbabilities: row.logProbabilities.slice(from),
+        alternatives: row.alternatives.slice(from),
+        text: news,
+      });
     }
   }
 
@@ -249,4 +262,9 @@ export class RunningBatch {
     this.waiting = [];
     this.running = [];
   }
+}
+
+/** Rows that have not ended. */
+function openRows(jobs: readonly Job[]): number {
+  return jobs.reduce((n, job) => n + job.rows.filter((r) => r.finishReason === null).length, 0);
 }

@@ -29,19 +29,3 @@ export async function sampleGroups(
     await batch.close();
   }
 }
-
-/**
- * Log-probabilities of a prompt's own tokens, in nats, each given those before it: what OpenAI's API calls echo.
- *
- * @returns one for each token; null for the first, which nothing comes before
- */
-export async function promptLogProbabilities(
-  policy: Policy,
-  prompt: readonly number[],
-  temperature = 1,
-): Promise<(number | null)[]> {
-  const [first, ...rest] = prompt;
-  if (first === undefined) throw new RangeError('a prompt has no tokens');
-  if (rest.length === 0) return [null];
-  return [null, ...(await policy.logProbabilities([{ prompt: [first], completion: rest }], temperature))];
-}

@@ -1,0 +1,386 @@
+import type { Engine } from '@polymode/autodiff';
+import type { CheckpointRecord } from '@polymode/db';
+import {
+  type LoraOptions,
+  Policy,
+  parameterShapes,
+  RunningBatch,
+  readModel,
+  readModelDescription,
+  SessionCache,
+  samplingBytes,
+  type Tokenizer,
+  tokenizerOf,
+} from '@polymode/policy';
+import type { BaseModel } from '@polymode/policy/registry';
+import { InferenceError } from './inference-error.js';
+import { type ModelSource, trainedBytes } from './model-source.js';
+import { TokenTexts } from './token-texts.js';
+
+/** Which model: a base model, or one with what a checkpoint holds. */
+export interface ModelName {
+  readonly baseModel: string;
+  readonly checkpointId: string | null;
+}
+
+/** A model that is ready to answer. */
+export interface LoadedModel {
+  readonly policy: Policy;
+  readonly batch: RunningBatch;
+  readonly tokenizer: Tokenizer;
+  readonly texts: TokenTexts;
+}
+
+export interface ModelPoolOptions {
+  readonly source: ModelSource;
+  /** made when a model is first asked for, and again when that one has failed */
+  readonly openEngine: () => Engine;
+  /** most bytes that weights may take */
+  readonly budgetBytes: number;
+  /** tokens between two moments at which requests may join @defaultValue 4 */
+  readonly segmentTokens?: number;
+  /** milliseconds without a request until everything is let go @defaultValue 300,000 */
+  readonly idleMs?: number;
+  /** told of every model that was loaded */
+  readonly onLoaded?: (name: ModelName, seconds: number) => void;
+}
+
+/** A model in memory, or on its way there. */
+interface Slot {
+  readonly name: ModelName;
+  /** of its own weights, from when it is known how many; not of the model under an adapter */
+  bytes: number;
+  /** requests that use it, and adapters that stand over it */
+  users: number;
+  /** larger: used later */
+  usedAt: number;
+  readonly loading: Promise<LoadedModel>;
+  /** what it takes to let go of it, from when it is loaded */
+  unload: (() => Promise<void>) | null;
+}
+
+/** Completions that advance together at most, however much memory there is. */
+const MOST_ROWS = 64;
+/** The share of the budget that the caches of one model's completions may take beside it, at a length that is common. */
+const CACHE_SHARE = 0.25;
+const COMMON_TOKENS = 512;
+export const SEGMENT_TOKENS = 4;
+const IDLE_MS = 300_000;
+
+/**
+ * Models in memory. They are loaded when they are asked for, once for all who ask meanwhile. Those that nobody uses stay until
+ * room is needed, the one used longest ago goes first; all of them, and the engine, go when there has been no request for long.
+ * An adapter shares its base model's weights with that model and its other adapters.
+ */
+export class ModelPool {
+  private readonly slots = new Map<string, Slot>();
+  private readonly source: ModelSource;
+  private readonly budgetBytes: number;
+  private engine: Engine | null = null;
+  private clock = 0;
+  private leases = 0;
+  private prefixes = 0;
+  private idle: NodeJS.Timeout | null = null;
+  private closed = false;
+  /** what was evicted and is still being freed */
+  private freeing: Promise<void> = Promise.resolve();
+
+  constructor(private readonly options: ModelPoolOptions) {
+    this.source = options.source;
+    this.budgetBytes = options.budgetBytes;
+  }
+
+  /**
+   * A model for a request, until that is released.
+   *
+   * @throws InferenceError 404 when there is no such model, 503 when there is no memory for it
+   */
+  async lease(name: ModelName): Promise<{ readonly model: LoadedModel; release(): void }> {
+    if (this.closed) throw new InferenceError(503, 'this worker is stopping');
+    if (this.engine?.ended === true) this.forgetAll();
+    this.leases++;
+    if (this.idle !== null) clearTimeout(this.idle);
+    this.idle = null;
+    try {
+      const slot = await this.slotOf(name);
+      try {
+        return { model: await slot.loading, release: once(() => this.released(slot)) };
+      } catch (error) {
+        slot.users--;
+        throw error;
+      }
+    } catch (error) {
+      this.leaseEnded();
+      throw error;
+    }
+  }
+
+  /** Ids of base models and checkpoints that are loaded. */
+  get loaded(): string[] {
+    return [...this.slots.values()]
+      .filter((slot) => slot.unload !== null)
+      .map(({ name }) => name.checkpointId ?? name.baseModel)
+      .sort();
+  }
+
+  get load(): { running: number; waiting: number; models: number; modelBytes: number; budgetBytes: number } {
+    let [running, waiting] = [0, 0];
+    for (const batch of this.batches) {
+      running += batch.load.running;
+      waiting += batch.load.waiting;
+    }
+    const { length: models } = this.loaded;
+    return { running, waiting, models, modelBytes: this.usedBytes, budgetBytes: this.budgetBytes };
+  }
+
+  /** Fails what runs, and frees everything. */
+  async close(): Promise<void> {
+    this.closed = true;
+    if (this.idle !== null) clearTimeout(this.idle);
+    await Promise.allSettled([...this.slots.values()].map((slot) => slot.loading));
+    await this.unloadAll();
+  }
+
+  private readonly batches = new Set<RunningBatch>();
+
+  private get usedBytes(): number {
+    return [...this.slots.values()].reduce((sum, slot) => sum + slot.bytes, 0);
+  }
+
+  private released(slot: Slot): void {
+    slot.users--;
+    this.leaseEnded();
+  }
+
+  private leaseEnded(): void {
+    this.leases--;
+    if (this.leases > 0 || this.closed || this.slots.size === 0) return;
+    this.idle = setTimeout(() => void this.unloadAll(), this.options.idleMs ?? IDLE_MS);
+    this.idle.unref();
+  }
+
+  /** @returns it, with one more user */
+  private async slotOf(name: ModelName): Promise<Slot> {
+    let checkpoint: CheckpointRecord | null = null;
+    if (name.checkpointId !== null) {
+      // Asked for every request: what was deleted since it was loaded is not served.
+      checkpoint = await this.source.checkpoint(name.checkpointId);
+      if (checkpoint === null) throw notFound(`there is no checkpoint ${name.checkpointId}, or it was deleted`);
+    }
+    const key = keyOf(name);
+    let slot = this.slots.get(key);
+    if (slot === undefined) {
+      const base = this.source.baseModel(name.baseModel);
+      if (base === null) throw notFound(`this worker has no base model '${name.baseModel}'`);
+      slot = this.start(key, name, base, checkpoint);
+    }
+    slot.users++;
+    slot.usedAt = ++this.clock;
+    return slot;
+  }
+
+  private start(key: string, name: ModelName, base: BaseModel, checkpoint: CheckpointRecord | null): Slot {
+    const began = performance.now();
+    let started!: () => void;
+    const ready = new Promise<void>((resolve) => {
+      started = resolve;
+    });
+    const slot: Slot = {
+      name,
+      bytes: 0,
+      users: 0,
+      usedAt: 0,
+      unload: null,
+      loading: ready.then(() =>
+        checkpoint === null ? this.loadBase(slot, base) : this.loadTrained(slot, base, checkpoint),
+      ),
+    };
+    this.slots.set(key, slot);
+    slot.loading.then(
+      () => this.options.onLoaded?.(name, (performance.now() - began) / 1000),
+      () => {
+        // Whoever asks next tries again.
+        slot.bytes = 0;
+        if (this.slots.get(key) === slot) this.slots.delete(key);
+      },
+    );
+    started();
+    return slot;
+  }
+
+  private async loadBase(slot: Slot, { path }: BaseModel): Promise<LoadedModel> {
+    const { config } = await readModelDescription(path);
+    await this.makeRoom(slot, bytesOf(parameterShapes(config)));
+    const engine = this.openedEngine();
+    const model = await readModel(path);
+    const tokenizer = await tokenizerOf(model.otherFiles);
+    const policy = new Policy(config, engine, { prefix: this.newPrefix(), paddingToken: tokenizer.paddingToken });
+    return this.opened(slot, policy, tokenizer, () => policy.moveWeights(model.weights));
+  }
+
+  private async loadTrained(slot: Slot, base: BaseModel, checkpoint: CheckpointRecord): Promise<LoadedModel> {
+    const { lora, weights } = await this.source.trained(checkpoint);
+    if (lora !== null) return this.loadAdapter(slot, lora, weights);
+    const { config, otherFiles } = await readModelDescription(base.path);
+    await this.makeRoom(slot, trainedBytes(checkpoint));
+    const tokenizer = await tokenizerOf(otherFiles);
+    const options = { prefix: this.newPrefix(), paddingToken: tokenizer.paddingToken };
+    const policy = new Policy(config, this.openedEngine(), options);
+    return this.opened(slot, policy, tokenizer, () => policy.moveWeights(weights));
+  }
+
+  private async loadAdapter(
+    slot: Slot,
+    lora: LoraOptions,
+    weights: Parameters<Policy['setAdapter']>[0],
+  ): Promise<LoadedModel> {
+    const baseSlot = await this.slotOf({ baseModel: slot.name.baseModel, checkpointId: null });
+    try {
+      const base = await baseSlot.loading;
+      const { config, engine, prefix, paddingToken } = base.policy;
+      const options = { prefix, paddingToken, lora, adapterPrefix: this.newPrefix() };
+      const shapes = new Policy(config, engine, options).trainable;
+      await this.makeRoom(slot, bytesOf(shapes));
+      const sessions = this.adapterSessions(baseSlot, engine, JSON.stringify(shapes));
+      const policy = new Policy(config, engine, { ...options, sessions });
+      const opened = await this.opened(slot, policy, base.tokenizer, () => policy.setAdapter(weights));
+      const { unload } = slot;
+      slot.unload = async () => {
+        baseSlot.users--;
+        await unload!();
+      };
+      return opened;
+    } catch (error) {
+      baseSlot.users--;
+      throw error;
+    }
+  }
+
+  /** Compiled graphs of adapters of one shape over one model, which they share. */
+  private readonly graphs = new WeakMap<Slot, Map<string, SessionCache>>();
+
+  private adapterSessions(base: Slot, engine: Engine, shapes: string): SessionCache {
+    const known = this.graphs.get(base) ?? new Map<string, SessionCache>();
+    this.graphs.set(base, known);
+    const sessions = known.get(shapes) ?? new SessionCache(engine);
+    known.set(shapes, sessions);
+    return sessions;
+  }
+
+  private async opened(
+    slot: Slot,
+    policy: Policy,
+    tokenizer: Tokenizer,
+    fill: () => Promise<void>,
+  ): Promise<LoadedModel> {
+    try {
+      await fill();
+    } catch (error) {
+      await policy.drop().catch(() => {});
+      throw error;
+    }
+    const { segmentTokens = SEGMENT_TOKENS } = this.options;
+    const batch = new RunningBatch(policy, { maxRows: this.rowsOf(policy), segmentTokens });
+    this.batches.add(batch);
+    slot.unload = async () => {
+      this.batches.delete(batch);
+      await batch.close();
+      if (policy.lora === null) policy.sessions.clear();
+      for (const sessions of this.graphs.get(slot)?.values() ?? []) sessions.clear();
+      await policy.drop();
+    };
+    return { policy, batch, tokenizer, texts: new TokenTexts(tokenizer) };
+  }
+
+  /** As many completions at a time as the caches have room for. */
+  private rowsOf({ config }: Policy): number {
+    const tokens = Math.min(COMMON_TOKENS, Math.floor(config.maxPositionEmbeddings / 2));
+    let rows = MOST_ROWS;
+    const bytes = (): number => samplingBytes(config, { prompts: rows, promptTokens: tokens, rows, maxTokens: tokens });
+    while (rows > 1 && bytes() > CACHE_SHARE * this.budgetBytes) rows /= 2;
+    return rows;
+  }
+
+  /**
+   * Evicts models that nobody uses until so many bytes fit, and takes them for the slot.
+   *
+   * @throws InferenceError 503
+   */
+  private async makeRoom(slot: Slot, bytes: number): Promise<void> {
+    while (this.usedBytes + bytes > this.budgetBytes) {
+      const idle = [...this.slots.values()].filter((s) => s.users === 0 && s.unload !== null && s !== slot);
+      if (idle.length === 0) throw this.noRoom(slot.name, bytes);
+      this.evict(idle.reduce((oldest, s) => (s.usedAt < oldest.usedAt ? s : oldest)));
+    }
+    slot.bytes = bytes;
+    await this.freeing;
+  }
+
+  private noRoom({ baseModel, checkpointId }: ModelName, bytes: number): InferenceError {
+    const name = checkpointId === null ? baseModel : `checkpoint ${checkpointId} of ${baseModel}`;
+    const used = this.usedBytes;
+    const why =
+      used === 0
+        ? 'Set POLYMODE_INFERENCE_MEMORY_MB higher, or take a smaller model'
+        : `models that are in use take ${mib(used)}. Try again when they have answered, or set POLYMODE_INFERENCE_MEMORY_MB higher`;
+    return new InferenceError(
+      503,
+      `${name} needs ${mib(bytes)} MiB of memory, and this worker may use ${mib(this.budgetBytes)}. ${why}.`,
+      { code: 'insufficient_memory' },
+    );
+  }
+
+  private evict(slot: Slot): void {
+    this.slots.delete(keyOf(slot.name));
+    const freed = slot.unload!();
+    this.freeing = Promise.all([this.freeing, freed.catch(() => {})]).then(() => {});
+  }
+
+  private async unloadAll(): Promise<void> {
+    const { engine } = this;
+    this.engine = null;
+    const all = [...this.slots.values()];
+    this.slots.clear();
+    for (const slot of all) if (slot.unload !== null) await slot.unload().catch(() => {});
+    await engine?.close();
+  }
+
+  /** The engine has failed, and all that it held is gone. */
+  private forgetAll(): void {
+    this.engine = null;
+    this.slots.clear();
+    this.batches.clear();
+  }
+
+  private openedEngine(): Engine {
+    this.engine ??= this.options.openEngine();
+    return this.engine;
+  }
+
+  /** No two models of an engine's life share names. */
+  private newPrefix(): string {
+    return `model ${this.prefixes++}/`;
+  }
+}
+
+function keyOf({ baseModel, checkpointId }: ModelName): string {
+  return checkpointId === null ? `base ${baseModel}` : `checkpoint ${checkpointId}`;
+}
+
+function bytesOf(shapes: Readonly<Record<string, readonly number[]>>): number {
+  return Object.values(shapes).reduce((sum, shape) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+}
+
+const mib = (bytes: number): string => (Math.ceil((10 * bytes) / 2 ** 20) / 10).toLocaleString('en');
+
+function notFound(message: string): InferenceError {
+  return new InferenceError(404, message, { param: 'model', code: 'model_not_found' });
+}
+
+function once(call: () => void): () => void {
+  let called = false;
+  return () => {
+    if (!called) call();
+    called = true;
+  };
+}

@@ -230,7 +230,7 @@ describe('webhook endpoints', () => {
       'example.com',
       'http://10.0.0.1/hook',
       'http://[::1]/',
-      'http://localhost/',
+      'http://192.168.1.1/x',
     ]) {
       const response = await call('POST', '', { url: wrong });
       expect([wrong, response.status, (await errorOf(response)).param]).toEqual([wrong, 400, 'url']);

@@ -8,6 +8,7 @@ export * from './fine-tuning-jobs.js';
 export * from './graders.js';
 export * from './hyperparameters.js';
 export * from './imitation-hyperparameters.js';
+export * from './inference/inspect.js';
 export * from './inference/protocol.js';
 export * from './job-records.js';
 export {

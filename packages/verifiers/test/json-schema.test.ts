@@ -237,7 +237,7 @@ describe('the admissible set', () => {
       properties: { a: { type: 'array', items: { type: 'string' }, maxItems: 2 } },
       additionalProperties: false,
     };
-    expect(() => task.admissibleSet(of(open))).toThrow('infinitely many strings at $.a[0]');
+    expect(() => task.admissibleSet(of(open))).toThrow('strings at $.a[0] cannot be listed: without enum or const');
     expect(accepts(open, { a: ['x', 'y'] })).toBe(true);
     expect(accepts(open, { a: ['x', 3] })).toBe(false);
   });

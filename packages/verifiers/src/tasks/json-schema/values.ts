@@ -292,7 +292,7 @@ function distinct(values: readonly unknown[]): unknown[] {
 
 function endless(what: string, remedy: string, path: string): never {
   throw new RangeError(
-    `The schema accepts infinitely many ${what} at ${shown(path)}, which cannot be listed; only ${remedy} would end them.`,
+    `The schema's ${what} at ${shown(path)} cannot be listed: without ${remedy} there are too many, or infinitely many.`,
   );
 }
 

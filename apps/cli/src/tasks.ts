@@ -3,9 +3,12 @@ import { type GenerateOptions, type Row, type TaskName, tasks } from '@polymode/
 import { CommandError } from './command-error.js';
 
 /** What a task's generator takes beside count, seed and style: the option's name there, and its kind. */
-type TaskOptions = Readonly<Record<string, { readonly as: string; readonly kind: 'integer' | 'switch' | 'text' }>>;
+type TaskOptions = Readonly<
+  Record<string, { readonly as: string; readonly kind: 'integer' | 'number' | 'switch' | 'text' }>
+>;
 
 const integer = (as: string) => ({ as, kind: 'integer' }) as const;
+const number = (as: string) => ({ as, kind: 'number' }) as const;
 const UP_TO = { as: 'upTo', kind: 'switch' } as const;
 
 const OPTIONS: Readonly<Record<TaskName, TaskOptions>> = {
@@ -26,6 +29,26 @@ const OPTIONS: Readonly<Record<TaskName, TaskOptions>> = {
     blocks: integer('blocks'),
     'up-to': UP_TO,
   },
+  hypergrid: {
+    dimensions: integer('dimensions'),
+    'min-side': integer('minSide'),
+    'max-side': integer('maxSide'),
+    r0: number('r0'),
+    r1: number('r1'),
+    r2: number('r2'),
+  },
+  'arithmetic/countdown': {
+    numbers: integer('numbers'),
+    'max-number': integer('maxNumber'),
+    'min-target': integer('minTarget'),
+    'max-target': integer('maxTarget'),
+    'min-solutions': integer('minSolutions'),
+  },
+  'text/json-schema': {
+    fields: integer('fields'),
+    'min-answers': integer('minAnswers'),
+    'max-answers': integer('maxAnswers'),
+  },
 };
 
 const SHARED: TaskOptions = {
@@ -40,7 +63,7 @@ export const TASKS_USAGE = `Usage: polymode tasks list
 Writes training files of problems that have many right answers, for graders {"type": "task", "task": TASK}.
 
 ${Object.entries(OPTIONS)
-  .map(([task, options]) => `  ${task.padEnd(18)} ${Object.keys(options).map(flagOf).join(' ')}`)
+  .map(([task, options]) => `  ${task.padEnd(20)} ${Object.keys(options).map(flagOf).join(' ')}`)
   .join('\n')}
 `;
 
@@ -98,7 +121,10 @@ function readOptions(args: readonly string[], known: TaskOptions): GenerateOptio
     if (kind === 'integer' && !/^-?\d+$/.test(String(value))) {
       throw new CommandError(`--${name} is '${value}'. Give a whole number.`, 2);
     }
-    read[as] = kind === 'integer' ? Number(value) : value;
+    if (kind === 'number' && !/^-?\d+(\.\d+)?$/.test(String(value))) {
+      throw new CommandError(`--${name} is '${value}'. Give a number such as 0.5.`, 2);
+    }
+    read[as] = kind === 'integer' || kind === 'number' ? Number(value) : value;
   }
   if (read.style !== undefined && read.style !== 'compact' && read.style !== 'full') {
     throw new CommandError(`--style is '${read.style}'. Give compact or full.`, 2);

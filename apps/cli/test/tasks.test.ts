@@ -55,6 +55,16 @@ describe('polymode tasks', () => {
     expect(
       rowsOf((await run('generate', 'hypospace/causal', '--nodes', '3', '--up-to')).stdout).length,
     ).toBeGreaterThan(9);
+    expect(
+      rowsOf(
+        (await run('generate', 'hypergrid', '--n', '1', '--min-side', '9', '--max-side', '9', '--r2', '2.5')).stdout,
+      ),
+    ).toMatchObject([{ dimensions: 2, side: 9, rewards: { r0: 0.1, r1: 0.5, r2: 2.5 } }]);
+    expect(
+      rowsOf(
+        (await run('generate', 'arithmetic/countdown', '--n', '1', '--numbers', '3', '--max-target', '12')).stdout,
+      ),
+    ).toMatchObject([{ numbers: [expect.any(Number), expect.any(Number), expect.any(Number)] }]);
   });
 
   it.each<[string[], RegExp]>([
@@ -63,6 +73,8 @@ describe('polymode tasks', () => {
     [['generate', 'chess'], /^There is no task 'chess'\. There are hypospace\/boolean/],
     [['generate', 'hypospace/voxel', '--nodes', '3'], /--nodes[\s\S]*It has --n, --seed, --style, --grid/],
     [['generate', 'hypospace/voxel', '--n', 'many'], /^--n is 'many'\. Give a whole number\./],
+    [['generate', 'hypergrid', '--n', '1', '--r1', 'half'], /^--r1 is 'half'\. Give a number such as 0\.5\./],
+    [['generate', 'text/json-schema'], /Set count/],
     [['generate', 'hypospace/voxel', '--style', 'long'], /^--style is 'long'/],
     [['generate', 'hypospace/voxel', '--grid', '0'], /grid/],
   ])('says what is wrong with %j, and writes nothing', async (args, says) => {

@@ -76,6 +76,9 @@ export {
 export type { HypergridOptions } from './tasks/hypergrid/sides.js';
 export { type HypergridTarget, hypergridTarget } from './tasks/hypergrid/target.js';
 export { type TaskName, tasks } from './tasks/index.js';
+export type { JsonAnswer } from './tasks/json-schema/answer.js';
+export type { JsonSchemaOptions } from './tasks/json-schema/draws.js';
+export type { JsonSchemaInstance } from './tasks/json-schema/item.js';
 export type { Structure, VoxelInstance } from './tasks/voxel/structure.js';
 export type { VoxelOptions } from './tasks/voxel/views.js';
 export { compileTemplate, type Template } from './template.js';

@@ -2,6 +2,7 @@ import { booleanTask } from './boolean/index.js';
 import { causalTask } from './causal/index.js';
 import { countdownTask } from './countdown/index.js';
 import { hypergridTask } from './hypergrid/index.js';
+import { jsonSchemaTask } from './json-schema/index.js';
 import { voxelTask } from './voxel/index.js';
 
 /** One entry per task that graders can name. */
@@ -11,6 +12,7 @@ export const tasks = {
   'hypospace/voxel': voxelTask,
   hypergrid: hypergridTask,
   'arithmetic/countdown': countdownTask,
+  'text/json-schema': jsonSchemaTask,
 } as const;
 
 export type TaskName = keyof typeof tasks;

@@ -86,6 +86,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       POLYMODE_DATA_DIR: dataDir,
       POLYMODE_HOST: '127.0.0.1',
       POLYMODE_PORT: String(port),
+      // Every worker takes a free port and tells the database which.
+      POLYMODE_INFERENCE_HOST: '127.0.0.1',
+      POLYMODE_INFERENCE_PORT: '0',
+      POLYMODE_INFERENCE_URL: '',
     };
     const api = startProcess(API, env, join(dataDir, 'logs', 'api.log'));
     cleanUp.push(() => api.stop());

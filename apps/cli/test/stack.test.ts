@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Stack, StackError, startStack } from '@polymode/cli';
-import { connectDatabase, type Database, disconnectDatabase, listSteps } from '@polymode/db';
+import { connectDatabase, type Database, disconnectDatabase, listInferenceWorkers, listSteps } from '@polymode/db';
 import { tasks } from '@polymode/verifiers';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -278,6 +278,44 @@ describe('other methods', () => {
       expect(paths).toContain(path);
     }
     expect((await get('/gguf/model.gguf')).status).toBe(200);
+  });
+});
+
+describe('the worker', () => {
+  it('serves inference with nothing to configure, also while it trains, and what it has just trained', async () => {
+    // Workers that were killed above may still be listed.
+    const [pid] = stack.workerPids();
+    const find = async () => (await listInferenceWorkers(db, 60_000)).find((w) => w.id.includes(`:${pid}:`));
+    await expect.poll(find, { timeout: 30_000 }).toBeDefined();
+    const worker = await find();
+    const say = async (checkpointId: string | null, maxTokens: number): Promise<string> => {
+      const response = await fetch(`${worker!.url}/generate`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${worker!.token}` },
+        body: JSON.stringify({
+          ...{ model: 'polymode-tiny', baseModel: 'polymode-tiny', checkpointId, n: 2, seed: 1, maxTokens },
+          ...{ temperature: 0, topP: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: [], stop: [] },
+          ...{ logprobs: null, echo: false, format: { type: 'text' } },
+          input: { type: 'chat', messages: [{ role: 'user', content: 'Name a digit.' }] },
+        }),
+      });
+      expect(response.status).toBe(200);
+      return response.text();
+    };
+    const id = await createJob({ max_steps: 5000, eval_interval: 2 });
+    await untilStep(id, 3);
+    const before = (await recordedSteps(id)).length;
+    const base = await say(null, 400);
+    expect(base).toContain('{"type":"end"}');
+    const [checkpoint] = (await client.fineTuning.jobs.checkpoints.list(id)).data;
+    const tuned = await say(checkpoint!.id, 100);
+    expect(tuned).toContain('{"type":"end"}');
+    await untilStep(id, before + 1);
+    expect((await client.fineTuning.jobs.cancel(id)).status).toBe('cancelled');
+    await expect
+      .poll(async () => (await find())?.models, { timeout: 30_000 })
+      .toEqual([checkpoint!.id, 'polymode-tiny'].sort());
+    expect(await say(null, 400)).toBe(base);
   });
 });
 

@@ -10,7 +10,7 @@ import { createLogger } from '@polymode/telemetry';
 import { createTrainer } from '@polymode/trainer';
 import { openGraderServices } from '@polymode/verifiers';
 import { ConfigError, readConfig } from './config.js';
-import { startInference } from './inference/service.js';
+import { type InferenceService, startInference } from './inference/service.js';
 import { runJob } from './run-job.js';
 import { openScratch } from './scratch.js';
 
@@ -37,6 +37,21 @@ async function chosenDevice(): Promise<Device> {
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     process.stderr.write(`POLYMODE_DEVICE: ${error.message}\n`);
+    process.exit(2);
+  }
+}
+
+async function openInference(): Promise<InferenceService | null> {
+  if (config.inference === null) return null;
+  const { host, port } = config.inference;
+  try {
+    return await startInference({ ...context, config: config.inference });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall !== 'listen') throw error;
+    process.stderr.write(
+      `POLYMODE_INFERENCE_HOST and POLYMODE_INFERENCE_PORT: cannot listen on ${host}:${port} (${(error as Error).message}). ` +
+        'Set others, or POLYMODE_INFERENCE=off.\n',
+    );
     process.exit(2);
   }
 }
@@ -77,7 +92,7 @@ const reconciler = startReconciler({
   onError: (err) => logger.warn({ err }, 'reconciling failed'),
 });
 await worker.ready();
-const inference = config.inference === null ? null : await startInference({ ...context, config: config.inference });
+const inference = await openInference();
 logger.info(
   { queue: queue.backend, device: device.provider, why: device.why, threads: config.threads },
   'worker is ready',
@@ -99,8 +114,7 @@ async function stop(reason: string): Promise<void> {
     logger.error(`worker did not stop within ${STOP_WITHIN_MS} ms`);
     process.exit(1);
   }, STOP_WITHIN_MS).unref();
-  await inference?.stop();
-  await worker.close();
+  await Promise.all([inference?.stop(), worker.close()]);
   await reconciler.stop();
   graderServices.close();
   await queue.close();

@@ -11,6 +11,18 @@ export {
 } from './batch.js';
 export { type FamilyName, type ModelConfig, UnsupportedConfigError } from './config.js';
 export {
+  type AllowedOptions,
+  Constraint,
+  compileConstraint,
+  compileSchema,
+  compileToolCalls,
+  compileToolConstraint,
+  constraintOf,
+  SchemaError,
+  type Tool,
+  type ToolCallOptions,
+} from './constraint/index.js';
+export {
   ExportError,
   type ExportFormat,
   type ExportOptions,

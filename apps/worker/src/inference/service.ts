@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import { type Device, Engine } from '@polymode/autodiff';
 import {
   announceInferenceWorker,
@@ -58,7 +59,7 @@ export async function startInference(options: InferenceServiceOptions): Promise<
   const token = randomBytes(32).toString('base64url');
   const { host, metricsToken } = config;
   const server = await startInferenceServer({ host, port: config.port, token, metricsToken, pool, metrics, logger });
-  const url = config.url ?? `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`;
+  const url = config.url ?? `http://${reachable(host)}:${server.port}`;
   let stopped = false;
   const announce = async (): Promise<void> => {
     try {
@@ -84,4 +85,10 @@ export async function startInference(options: InferenceServiceOptions): Promise<
       await pool.close();
     },
   };
+}
+
+/** The host of a URL for a server that listens on this one; what listens on every address is found by the machine's name. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return hostname();
+  return host.includes(':') ? `[${host}]` : host;
 }

@@ -199,14 +199,14 @@ export function textsOf(events: readonly GenerateEvent[]): string[] {
 
 const hyperparameters: LearnerHyperparameters = {
   batch_size: 4,
-  max_steps: 3,
+  max_steps: 2,
   trainable: 'lora',
   lora: { rank: 4, alpha: 16, rslora: false, target_modules: 'all-linear' },
-  learning_rate: 2e-2,
+  learning_rate: 1e-2,
   lr_schedule: 'constant',
   warmup_steps: 0,
   optimizer: { weight_decay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-5, max_grad_norm: 1 },
-  eval_interval: 3,
+  eval_interval: 2,
   memory_budget_mb: null,
 } as LearnerHyperparameters;
 
@@ -216,14 +216,15 @@ async function trainedCheckpoint(
   seed: number,
 ): Promise<CheckpointRecord> {
   const owner = 'trainer';
+  const id = `file-${randomBytes(8).toString('hex')}`;
   const file = await createFile(db, {
-    id: `file-${randomBytes(8).toString('hex')}`,
+    id,
     projectId,
     filename: 'rows.jsonl',
     purpose: 'fine-tune',
     bytes: 1,
     sha256: 'a'.repeat(64),
-    storageKey: 'files/none',
+    storageKey: `files/${id}`,
   });
   const { job } = await createJob(
     db,
@@ -256,7 +257,7 @@ async function trainedCheckpoint(
     seed,
   });
   try {
-    for (let step = 0; step < 3; step++) await trainer.runStep();
+    for (let step = 0; step < 2; step++) await trainer.runStep();
     return await writeCheckpoint(db, storage, running, owner, trainer, {
       step: trainer.step,
       announced: { formats: [], ggufType: 'F16' },

@@ -1,0 +1,211 @@
+import { mkdirSync, renameSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CheckpointRecord } from '@polymode/db';
+import { findBaseModel } from '@polymode/policy/registry';
+import { createTrainer } from '@polymode/trainer';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { chat, openPlace, type Place, type Refusal, referencePolicy, TINY, text, trainedBytes } from './place.js';
+
+let place: Place;
+let adapters: [CheckpointRecord, CheckpointRecord];
+let fully: CheckpointRecord;
+/** of the base model's weights */
+let baseBytes: number;
+
+beforeAll(async () => {
+  place = await openPlace();
+  adapters = [await place.checkpoint('lora', 1), await place.checkpoint('lora', 2)];
+  fully = await place.checkpoint('full', 3);
+  const reference = await referencePolicy(place, null);
+  baseBytes = reference.bytes;
+  await reference.close();
+});
+afterAll(async () => {
+  await place?.close();
+});
+
+const question = chat('Say 3.');
+const said = (checkpoint: CheckpointRecord | null, maxTokens = 20) => ({
+  input: question,
+  checkpointId: checkpoint?.id ?? null,
+  temperature: 0,
+  maxTokens,
+});
+
+/** What a model by itself says, greedily. */
+async function expectedOf(checkpoint: CheckpointRecord | null): Promise<{ text: string; first: number }> {
+  const { policy, tokenizer, close } = await referencePolicy(place, checkpoint);
+  const prompt = tokenizer.encodeChat([{ role: 'user', content: 'Say 3.' }]);
+  const options = { maxTokens: 20, temperature: 0, stopTokens: tokenizer.stopTokens };
+  const [completions] = await policy.sample([prompt], 1, () => new Float32Array(20).fill(0.5), options);
+  await close();
+  const { tokens, logProbabilities } = completions![0]!;
+  return { text: tokenizer.decode(tokens), first: logProbabilities[0]! };
+}
+
+async function modelBytes(server: Awaited<ReturnType<Place['serve']>>): Promise<number> {
+  return (await server.metrics()).polymode_inference_model_bytes!;
+}
+
+describe('models', () => {
+  it('of a base, two adapters over it and full weights answer as each does alone, with one copy of the base', async () => {
+    const server = await place.serve();
+    expect(await server.models()).toEqual([]);
+    const all = [null, ...adapters, fully];
+    const made = await Promise.all(
+      all.map(async (c) => {
+        const { events, texts } = await server.generate({ ...said(c), logprobs: 0 });
+        const told = events.flatMap((e) => (e.type === 'delta' ? (e.logprobs ?? []) : []));
+        return { text: texts[0], first: told[0]!.logprob! };
+      }),
+    );
+    for (const [i, checkpoint] of all.entries()) {
+      const expected = await expectedOf(checkpoint);
+      expect(made[i]!.text).toBe(expected.text);
+      expect(made[i]!.first).toBeCloseTo(expected.first, 5);
+      for (const other of made.slice(i + 1)) expect(Math.abs(made[i]!.first - other.first)).toBeGreaterThan(1e-3);
+    }
+    expect(await server.models()).toEqual([TINY, ...all.slice(1).map((c) => c!.id)].sort());
+    const own = adapters.map((a) => trainedBytes(a)).reduce((a, b) => a + b, 0) + trainedBytes(fully);
+    // Files have headers; weights in memory have not.
+    expect(await modelBytes(server)).toBeLessThan(baseBytes + own);
+    expect(await modelBytes(server)).toBeGreaterThan(2 * baseBytes);
+    expect(await modelBytes(server)).toBeLessThan(2.5 * baseBytes);
+  });
+
+  it('are loaded once for all who ask at the same time', async () => {
+    const server = await place.serve();
+    await Promise.all(Array.from({ length: 8 }, (_, i) => server.generate(said(adapters[i % 2]!))));
+    const counted = await server.metrics();
+    expect(counted['polymode_inference_model_load_seconds_count{base_model="polymode-tiny"}']).toBe(3);
+  });
+
+  it('are let go when room is needed, the one used longest ago first, and come back', async () => {
+    const server = await place.serve({ memoryBytes: Math.floor(2.2 * baseBytes) });
+    const first = (await server.generate(said(adapters[0]))).texts;
+    await server.generate(said(fully));
+    expect(await server.models()).toEqual([TINY, adapters[0].id, fully.id].sort());
+    // A second fully trained model: of the others the adapter was used first, and then its base is free to go.
+    const another = await place.checkpoint('full', 7);
+    await server.generate(said(another));
+    expect(await server.models()).toEqual([another.id, fully.id].sort());
+    expect((await server.generate(said(adapters[0]))).texts).toEqual(first);
+    expect(await server.models()).toEqual([TINY, adapters[0].id, another.id].sort());
+    expect(await modelBytes(server)).toBeLessThanOrEqual(2.2 * baseBytes);
+  });
+
+  it('that do not fit are refused with what to change, and so are those for which others in use leave no room', async () => {
+    const small = await place.serve({ memoryBytes: Math.floor(0.5 * baseBytes) });
+    await expect(small.generate(said(null))).rejects.toMatchObject({
+      status: 503,
+      failure: { code: 'insufficient_memory', param: null },
+      message: expect.stringMatching(/^polymode-tiny needs [\d.]+ MiB .*POLYMODE_INFERENCE_MEMORY_MB/),
+    });
+    const server = await place.serve({ memoryBytes: Math.floor(1.5 * baseBytes) });
+    const hangUp = new AbortController();
+    const input = text('a');
+    const long = await server.post({ input, n: 8, maxTokens: null, logitBias: [[0, -100]] }, { signal: hangUp.signal });
+    const reader = long.body!.getReader();
+    await reader.read();
+    await expect(server.generate(said(fully))).rejects.toMatchObject({
+      status: 503,
+      message: expect.stringMatching(/models that are in use/),
+    });
+    hangUp.abort();
+    await expect(reader.read()).rejects.toThrow();
+    await expect
+      .poll(
+        () =>
+          server.generate(said(fully)).then(
+            ({ texts }) => texts.length,
+            (e) => (e as Refusal).status,
+          ),
+        {
+          timeout: 20_000,
+        },
+      )
+      .toBe(1);
+    expect(await server.models()).toEqual([fully.id]);
+  });
+
+  it('whose checkpoint was deleted are not found any more, loaded or not', async () => {
+    const server = await place.serve();
+    const checkpoint = await place.checkpoint('lora', 5);
+    await server.generate(said(checkpoint));
+    await place.db.checkpoint.update({ where: { id: checkpoint.id }, data: { deletedAt: new Date() } });
+    await expect(server.generate(said(checkpoint))).rejects.toMatchObject({
+      status: 404,
+      failure: { code: 'model_not_found', param: 'model' },
+    });
+    await server.generate(said(null));
+  });
+
+  it('that cannot be loaded fail all who wait, and are tried again', async () => {
+    const server = await place.serve();
+    const dir = join(place.dir, 'models', 'mine');
+    mkdirSync(join(place.dir, 'models'), { recursive: true });
+    await cp(findBaseModel(TINY)!.path, dir, { recursive: true });
+    renameSync(join(dir, 'tokenizer.json'), join(dir, 'hidden'));
+    const ask = () => server.generate({ input: text('one'), model: 'mine', baseModel: 'mine' });
+    const failed = await Promise.allSettled([ask(), ask()]);
+    for (const one of failed) {
+      expect(one).toMatchObject({
+        status: 'rejected',
+        reason: { status: 500, message: expect.stringMatching(/tokenizer.json/) },
+      });
+    }
+    expect(await modelBytes(server)).toBe(0);
+    renameSync(join(dir, 'hidden'), join(dir, 'tokenizer.json'));
+    expect((await ask()).events.at(-1)).toEqual({ type: 'end' });
+    expect(await server.models()).toEqual(['mine']);
+  });
+
+  it('and the engine go when nothing was asked for long, and come back', async () => {
+    const server = await place.serve({ idleSeconds: 0.05 });
+    const { texts } = await server.generate(said(adapters[1]));
+    await expect.poll(() => server.models(), { timeout: 20_000 }).toEqual([]);
+    expect(await modelBytes(server)).toBe(0);
+    expect((await server.generate(said(adapters[1]))).texts).toEqual(texts);
+  });
+});
+
+it('a job that trains in the same process goes on while requests are answered', async () => {
+  const server = await place.serve();
+  const trainer = await createTrainer({
+    method: 'supervised',
+    model: { path: findBaseModel(TINY)!.path, name: TINY },
+    trainRows: Array.from({ length: 4 }, (_, i) => ({ prompt: `Say ${i}.`, completion: 'no '.repeat(20) })),
+    validationRows: [],
+    hyperparameters: {
+      batch_size: 4,
+      max_steps: 200,
+      trainable: 'full',
+      lora: { rank: 4, alpha: 16, rslora: false, target_modules: 'all-linear' },
+      learning_rate: 1e-3,
+      lr_schedule: 'constant',
+      warmup_steps: 0,
+      optimizer: { weight_decay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-5, max_grad_norm: 1 },
+      eval_interval: 200,
+      memory_budget_mb: null,
+    },
+    seed: 1,
+  });
+  try {
+    const expected = (await server.generate({ input: question, n: 4, maxTokens: 200 })).texts;
+    let answered = false;
+    const answer = server.generate({ input: question, n: 4, maxTokens: 200 }).then((made) => {
+      answered = true;
+      return made;
+    });
+    let steps = 0;
+    while (!answered && steps < 200) {
+      await trainer.runStep();
+      steps++;
+    }
+    expect(steps).toBeGreaterThan(0);
+    expect((await answer).texts).toEqual(expected);
+  } finally {
+    await trainer.close();
+  }
+});

@@ -1,7 +1,7 @@
 import type { GenerateEvent, GenerateRequest } from '@polymode/contracts';
 import { type RunningRequest, type SamplingOptions, scorePrompt } from '@polymode/policy';
 import type { InferenceMetrics } from '@polymode/telemetry';
-import { type Constrained, constraintOf } from './constrained.js';
+import { constrained } from './constrained.js';
 import { InferenceError } from './inference-error.js';
 import type { LoadedModel, ModelPool } from './model-pool.js';
 import { promptTokens, room } from './prompt.js';
@@ -58,10 +58,9 @@ async function answer(
 ): Promise<void> {
   const { send, gone } = listener;
   checkBiases(model, request);
-  const constrained = constraintOf(model, request);
-  const context = [...prompt, ...constrained.prefix];
-  const maxTokens = room(request, context.length, model.policy.config.maxPositionEmbeddings);
-  const options = samplingOptions(model, request, maxTokens);
+  const { tools, allowed } = constrained(model, request);
+  const maxTokens = room(request, prompt.length, model.policy.config.maxPositionEmbeddings);
+  const options = samplingOptions(model, request, maxTokens, allowed(maxTokens));
   const scored = request.echo ? await echoOf(model, request, prompt) : { text: null, logprobs: null };
   if (gone.aborted) return;
   const indices = Array.from({ length: request.n }, (_, i) => i);
@@ -69,7 +68,7 @@ async function answer(
     send({ type: 'prompt', tokens: prompt.length, ...scored });
     for (const index of indices) send({ type: 'finish', index, reason: 'length', toolCalls: [], tokens: 0 });
   } else {
-    const running = indices.map((index) => complete(model, request, context, options, constrained, index, listener));
+    const running = indices.map((index) => complete(model, request, { prompt, options, tools, index }, listener));
     // Nothing is reported before the next turn of the event loop.
     send({ type: 'prompt', tokens: prompt.length, ...scored });
     const cancel = (): void => {
@@ -86,27 +85,30 @@ async function answer(
   if (!gone.aborted) send({ type: 'end' });
 }
 
+interface Wanted {
+  readonly prompt: readonly number[];
+  readonly options: SamplingOptions;
+  readonly tools: boolean;
+  readonly index: number;
+}
+
 /** Starts one completion. Each is a request of its own to the batch, so that it is heard of as soon as it ends. */
 function complete(
   { batch, texts, tokenizer }: LoadedModel,
   request: GenerateRequest,
-  prompt: readonly number[],
-  options: SamplingOptions,
-  constrained: Constrained,
-  index: number,
+  { prompt, options, tools, index }: Wanted,
   { metrics, arrived, send, gone }: Listener,
 ): { running: RunningRequest; ended: Promise<void> } {
   const { stopTokens } = tokenizer;
   const logprobs = request.logprobs !== null;
-  const utterance = new Utterance({ index, texts, stopTokens, logprobs, tools: constrained.tools });
+  const utterance = new Utterance({ index, texts, stopTokens, logprobs, tools });
   const one = request.input.type === 'chat' && !request.input.parallelToolCalls;
   let first: number | null = null;
-  const allowed = constrained.allowed();
   const running = batch.add({
     prompt,
     random: request.seed,
     firstSample: index,
-    options: allowed === null ? options : { ...options, allowed },
+    options,
     onProgress: (_, progress) => {
       if (gone.aborted) return;
       if (first === null) {
@@ -127,7 +129,12 @@ function complete(
   return { running, ended };
 }
 
-function samplingOptions({ tokenizer }: LoadedModel, request: GenerateRequest, maxTokens: number): SamplingOptions {
+function samplingOptions(
+  { tokenizer }: LoadedModel,
+  request: GenerateRequest,
+  maxTokens: number,
+  allowed: SamplingOptions['allowed'],
+): SamplingOptions {
   const { logprobs } = request;
   return {
     maxTokens,
@@ -140,6 +147,7 @@ function samplingOptions({ tokenizer }: LoadedModel, request: GenerateRequest, m
     stopTokens: tokenizer.stopTokens,
     stopStrings: request.stop,
     decode: (tokens) => tokenizer.decode(tokens),
+    ...(allowed === undefined ? {} : { allowed }),
     ...(logprobs === null ? {} : { reportedTemperature: 1, alternatives: logprobs }),
   };
 }

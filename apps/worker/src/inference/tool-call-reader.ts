@@ -18,6 +18,8 @@ const CLOSE = '</tool_call>';
 export class ToolCallReader {
   readonly calls: ToolCall[] = [];
   private undecided = '';
+  /** whether nothing but blank space came since a call */
+  private afterCall = false;
 
   /** @returns what is decided now */
   push(text: string): Piece[] {
@@ -44,6 +46,7 @@ export class ToolCallReader {
       pieces.push(...this.take(spaceBefore(this.undecided, open), true));
       pieces.push(...this.take(this.undecided.indexOf(CLOSE) + CLOSE.length, false));
       this.calls.push(call.function);
+      this.afterCall = true;
     }
     return pieces;
   }
@@ -56,7 +59,8 @@ export class ToolCallReader {
   private take(length: number, shown: boolean): Piece[] {
     const taken = this.undecided.slice(0, length);
     this.undecided = this.undecided.slice(length);
-    const blank = shown && this.calls.length > 0 ? taken.length - taken.trimStart().length : 0;
+    const blank = shown && this.afterCall ? taken.length - taken.trimStart().length : 0;
+    if (shown && blank < taken.length) this.afterCall = false;
     return [
       { text: taken.slice(0, blank), shown: false },
       { text: taken.slice(blank), shown },

@@ -1,4 +1,4 @@
-import type { GenerateEvent, TokenLogprob, ToolCall } from '@polymode/contracts';
+import type { GenerateEvent, TokenLogprob } from '@polymode/contracts';
 import type { Completion, Progress } from '@polymode/policy';
 import type { TokenTexts } from './token-texts.js';
 import { type Piece, ToolCallReader } from './tool-call-reader.js';
@@ -11,8 +11,8 @@ export interface UtteranceOptions {
   readonly texts: TokenTexts;
   readonly stopTokens: readonly number[];
   readonly logprobs: boolean;
-  /** tool calls are read out of the text; `whole`: the text is the inside of one */
-  readonly tools: 'none' | 'read' | 'whole';
+  /** whether tool calls are read out of the text */
+  readonly tools: boolean;
 }
 
 /** A token that was drawn and whose text is not decided yet. */
@@ -29,10 +29,9 @@ export class Utterance {
   /** bytes of the tokens so far, and of the text that is decided */
   private said = 0;
   private decided = 0;
-  private inside = '';
 
   constructor(private readonly options: UtteranceOptions) {
-    this.reader = options.tools === 'read' ? new ToolCallReader() : null;
+    this.reader = options.tools ? new ToolCallReader() : null;
   }
 
   /** How many calls it has made so far. */
@@ -50,26 +49,20 @@ export class Utterance {
       this.undecided.push({ start: this.said, logprob });
       this.said += texts.byteLength(token);
     }
-    if (this.options.tools === 'whole') {
-      this.inside += text ?? '';
-      return null;
-    }
     const news = text ?? '';
     return this.delta(this.reader === null ? [{ text: news, shown: true }] : this.reader.push(news));
   }
 
   /** Everything that is left to tell. */
   end({ tokens, finishReason }: Completion): [...Delta[], Finish] {
-    const { index, stopTokens, logprobs, tools } = this.options;
-    const calls = tools === 'whole' ? callInside(this.inside) : (this.reader?.calls ?? []);
+    const { index, stopTokens, logprobs } = this.options;
+    const calls = this.reader?.calls ?? [];
     const last = tokens.at(-1);
     // A stop string was cut off, and the tokens that it is made of with it.
     const cut = finishReason === 'stop' && (last === undefined || !stopTokens.includes(last));
-    const pieces: Piece[] =
-      tools === 'whole' ? [{ text: this.inside, shown: calls.length === 0 }] : (this.reader?.end() ?? []);
-    const rest = this.delta(pieces);
+    const rest = this.delta(this.reader?.end() ?? []);
     const left = logprobs && !cut && calls.length === 0 ? this.undecided.map((u) => u.logprob) : [];
-    const deltas = rest === null ? [] : [rest];
+    const deltas: Delta[] = rest === null ? [] : [rest];
     if (left.length > 0) {
       deltas.splice(0, 1, {
         type: 'delta',
@@ -95,15 +88,5 @@ export class Utterance {
     }
     if (text === '' && told.length === 0) return null;
     return { type: 'delta', index: this.options.index, text, logprobs: this.options.logprobs ? told : null };
-  }
-}
-
-/** The call that a completion is the inside of; none when it was cut short. */
-function callInside(text: string): ToolCall[] {
-  try {
-    const { name, arguments: given } = JSON.parse(text) as { name: string; arguments: unknown };
-    return [{ name, arguments: JSON.stringify(given) }];
-  } catch {
-    return [];
   }
 }

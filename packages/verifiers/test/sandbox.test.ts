@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { compileGrader, type GraderConfigError, GraderRuntimeError, sampleOf } from '@polymode/verifiers';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openSandboxes } from '../dist/sandbox/index.js';
@@ -153,7 +154,7 @@ describe.each<Language>(['python', 'javascript'])('a %s grader’s definition', 
 });
 
 /** Each ends as it should, within its time; then the canary must be right. */
-const hostile: Readonly<Record<Language, readonly [what: string, source: string, end: number | string | RegExp][]>> = {
+const hostile: Readonly<Record<Language, readonly [what: string, source: string, end: number | string][]>> = {
   python: [
     ['loops for ever', 'def grade(s, i):\n  while True: pass', 'timeout'],
     ['loops for ever in C', 'import itertools\ndef grade(s, i): return sum(itertools.count())', 'timeout'],
@@ -170,10 +171,10 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
     ],
     ['takes all memory at once', 'def grade(s, i): return len(bytearray(10**9))', 'memory'],
     ['takes all memory bit by bit', 'def grade(s, i):\n  x = []\n  while True: x.append(bytearray(10**6))', 'memory'],
-    ['doubles a string', 'def grade(s, i):\n  x = "a"\n  while True: x += x', /^(memory|crash)$/],
+    ['doubles a string', 'def grade(s, i):\n  x = "a"\n  while True: x += x', 'memory'],
     ['recurses', 'def f(): return f()\ndef grade(s, i): return f()', 'raised'],
-    ['has a giant power', 'def grade(s, i): return len(str(9 ** (9 ** 9)))', /^(timeout|memory|raised)$/],
-    ['is nested too deeply', `def grade(s, i): return ${'('.repeat(5000)}1${')'.repeat(5000)}`, /^(raised|crash)$/],
+    ['has a giant power', 'def grade(s, i): return len(str(9 ** (9 ** 9)))', 'timeout'],
+    ['is nested too deeply', `def grade(s, i): return ${'('.repeat(5000)}1${')'.repeat(5000)}`, 'raised'],
     ['imports the browser', 'import js\ndef grade(s, i): return 1', 'raised'],
     ['imports pyodide', 'import pyodide.code\ndef grade(s, i): return 1', 'raised'],
     ['finds the bridge by name', 'def grade(s, i): return __import__("_pyodide_core") is None', 'raised'],
@@ -189,7 +190,7 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
       'raised',
     ],
     ['starts a program', 'import subprocess\ndef grade(s, i): return subprocess.run(["id"]).returncode', 'raised'],
-    ['starts a shell', 'import os\ndef grade(s, i): return 1 if os.system("id") == 0 else 0', /^(0|raised)$/],
+    ['starts a shell', 'import os\ndef grade(s, i): return 1 if os.system("id") == 0 else 0', 0],
     [
       'starts a thread',
       'import threading\ndef grade(s, i):\n  threading.Thread(target=print).start()\n  return 1',
@@ -212,12 +213,12 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
     [
       'breaks the built-in functions',
       'import builtins, json\ndef grade(s, i):\n  builtins.len = lambda x: 7\n  builtins.isinstance = lambda *a: True\n  json.dumps = json.loads = None\n  return 1',
-      /./,
+      'raised',
     ],
-    ['removes modules', 'import sys\ndef grade(s, i):\n  sys.modules.clear()\n  return 1', /./],
+    ['removes modules', 'import sys\ndef grade(s, i):\n  sys.modules.clear()\n  return 1', 1],
     ['exits', 'import sys\ndef grade(s, i): sys.exit(0)', 'raised'],
-    ['exits hard', 'import os\ndef grade(s, i): os._exit(0)', /^(crash|raised)$/],
-    ['aborts', 'import os\ndef grade(s, i): os.abort()', /^(crash|raised)$/],
+    ['exits hard', 'import os\ndef grade(s, i): os._exit(0)', 'crash'],
+    ['aborts', 'import os\ndef grade(s, i): os.abort()', 'crash'],
     ['raises what is no error', 'def grade(s, i): raise KeyboardInterrupt', 'raised'],
     [
       'raises what cannot be shown',
@@ -233,7 +234,7 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
     [
       'returns what loops when it is looked at',
       'class R(float):\n  def __float__(self):\n    while True: pass\ndef grade(s, i): return R(1)',
-      /^(1|timeout|raised)$/,
+      'timeout',
     ],
     ['prints ten megabytes', 'def grade(s, i):\n  print("x" * 10**7)\n  return 1', 1],
     [
@@ -246,9 +247,9 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
     [
       'traces the harness',
       'import sys\ndef grade(s, i):\n  f = sys._getframe()\n  while f.f_back: f = f.f_back\n  f.f_globals.clear()\n  return 1',
-      /./,
+      'raised',
     ],
-    ['sets an alarm', 'import signal\ndef grade(s, i):\n  signal.alarm(1)\n  return 1', /^(1|raised)$/],
+    ['sets an alarm', 'import signal\ndef grade(s, i):\n  signal.alarm(1)\n  return 1', 'raised'],
   ],
   javascript: [
     ['loops for ever', 'export function grade() { for (;;); }', 'timeout'],
@@ -261,15 +262,11 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
       'export function grade() { const x = []; for (;;) x.push(new Array(1e5).fill(1)); }',
       'memory',
     ],
-    ['doubles a string', 'export function grade() { let x = "a"; for (;;) x += x; }', /^(memory|raised)$/],
-    ['repeats a string', 'export const grade = () => "x".repeat(2 ** 30 - 1).length;', /^(memory|raised)$/],
-    ['has a giant power', 'export const grade = () => Number(2n ** (2n ** 40n));', /^(memory|raised|timeout)$/],
-    ['recurses', 'export function grade() { return grade(); }', /^(raised|memory)$/],
-    [
-      'is nested too deeply',
-      `export const grade = () => ${'('.repeat(20000)}1${')'.repeat(20000)};`,
-      /^(raised|memory|crash)$/,
-    ],
+    ['doubles a string', 'export function grade() { let x = "a"; for (;;) x += x; }', 'raised'],
+    ['repeats a string', 'export const grade = () => "x".repeat(2 ** 30 - 1).length;', 'memory'],
+    ['has a giant power', 'export const grade = () => Number(2n ** (2n ** 40n));', 'raised'],
+    ['recurses', 'export function grade() { return grade(); }', 'raised'],
+    ['is nested too deeply', `export const grade = () => ${'('.repeat(20000)}1${')'.repeat(20000)};`, 'raised'],
     [
       'looks for a host',
       'export const grade = () => ["process", "require", "fetch", "XMLHttpRequest", "Deno", "std", "os", "print", "WebAssembly", "Worker"].filter((n) => n in globalThis).length;',
@@ -294,11 +291,7 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
       'export function grade() { throw { get message() { throw 1; }, toString() { throw 2; } }; }',
       'raised',
     ],
-    [
-      'throws a trap',
-      'export function grade() { throw new Proxy({}, { get() { for (;;); } }); }',
-      /^(timeout|raised)$/,
-    ],
+    ['throws a trap', 'export function grade() { throw new Proxy({}, { get() { for (;;); } }); }', 'timeout'],
     ['throws ten megabytes', 'export function grade() { throw new Error("x".repeat(1e7)); }', 'raised'],
     ['returns NaN', 'export const grade = () => NaN;', 'raised'],
     ['returns infinity', 'export const grade = () => Infinity;', 'raised'],
@@ -337,7 +330,7 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
     [
       'waits for memory',
       'export function grade() { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); return 1; }',
-      /^(timeout|raised)$/,
+      'raised',
     ],
     [
       'prints ten megabytes',
@@ -352,7 +345,7 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
     [
       'registers what runs later',
       'export function grade() { Promise.resolve().then(() => { for (;;); }); return 1; }',
-      /^(1|timeout)$/,
+      1,
     ],
     [
       'changes what it is given',
@@ -364,10 +357,7 @@ const hostile: Readonly<Record<Language, readonly [what: string, source: string,
 
 describe.each<Language>(['python', 'javascript'])('a hostile %s grader that', (type) => {
   it.each(hostile[type])('%s ends as it should and leaves nothing behind', async (_, source, end) => {
-    const neverEnds = end instanceof RegExp ? end.source.includes('timeout') : end === 'timeout';
-    const result = await ended(type, source, neverEnds ? SHORT_TIMEOUT_MS : TIMEOUT_MS);
-    if (end instanceof RegExp) expect(String(result)).toMatch(end);
-    else expect(result).toBe(end);
+    expect(await ended(type, source, end === 'timeout' ? SHORT_TIMEOUT_MS : TIMEOUT_MS)).toBe(end);
     expect(await ended(type, canary[type])).toBe(0.5);
   });
 });
@@ -385,7 +375,66 @@ describe('what is given to a grader', () => {
   });
 });
 
+/** Ids of this process's children that run or are left unburied. */
+function children(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        // After the name, which is in parentheses and may hold anything: state and parent.
+        const [, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+          .replace(/^.*\) /s, '')
+          .split(' ');
+        return Number(parent) === process.pid ? [Number(pid)] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
 describe('a pool', () => {
+  it.runIf(process.platform === 'linux')('replaces a process that was ended, and leaves none behind', async () => {
+    const others = children();
+    const own = (): number[] => children().filter((pid) => !others.includes(pid));
+    const sandboxes = openSandboxes({ workers: 1, memoryMb: 96 });
+    const call = (source: string) =>
+      compileGrader({ type: 'javascript', name: 'own', source, timeout_ms: SHORT_TIMEOUT_MS }, { sandboxes }).grade(
+        sampleOf('four', 'stop'),
+        ITEM,
+      );
+    await sandboxes.javascript.warm();
+    const [first, ...rest] = own();
+    expect(rest).toEqual([]);
+    await expect(call('export function grade() { for (;;) try { for (;;); } catch {} }')).rejects.toMatchObject({
+      kind: 'javascript_grader_server_error',
+      reason: 'timeout',
+    });
+    expect(await call('export function grade() { return null.x; }').catch((error) => error.kind)).toBe(
+      'javascript_grader_runtime_error',
+    );
+    // QuickJS ended the first call itself; one whose stack ran over is not trusted any more.
+    await expect(call(`export const grade = () => ${'('.repeat(20000)}1${')'.repeat(20000)};`)).rejects.toMatchObject({
+      kind: 'javascript_grader_runtime_error',
+    });
+    expect(await call('export const grade = () => 2;')).toEqual({ reward: 2 });
+    await expect.poll(() => own().length, { timeout: 30_000 }).toBe(1);
+    expect(own()).not.toEqual([first]);
+    sandboxes.close();
+    await expect.poll(own, { timeout: 30_000 }).toEqual([]);
+  });
+
+  it('forgets calls that nobody waits for before their turn', async () => {
+    const source = 'export function grade({ sample }) { if (sample.output_text === "slow") for (;;); return 1; }';
+    const own = grader('javascript', source, { timeout_ms: SHORT_TIMEOUT_MS });
+    const slow = own.grade(sampleOf('slow'), {}).catch((error) => error.reason);
+    const abort = new AbortController();
+    const left = own.grade(sampleOf('x'), {}, { signal: abort.signal }).catch((error) => error.message);
+    abort.abort();
+    expect(await left).toBe('The call was given up before its turn.');
+    expect(await slow).toBe('timeout');
+    await expect(own.grade(sampleOf('x'), {}, { signal: abort.signal })).rejects.toThrow('given up');
+  });
+
   it('takes calls in turn, and one that is slow costs the others nothing', async () => {
     const slow = ended('javascript', 'export function grade() { for (;;); }', SHORT_TIMEOUT_MS);
     const quick = Array.from({ length: 20 }, () => ended('javascript', canary.javascript));

@@ -35,7 +35,10 @@ export async function openEvaluator(memoryLimitBytes: number): Promise<(request:
     } catch (error) {
       // The engine itself stopped, or does not give back all it took: nothing in it can be relied on.
       const message = `The interpreter stopped: ${String(error).slice(0, 200)}`;
-      return { answer: answer ?? { ok: false, failure: { kind: 'crash', message } }, retire: true };
+      // A stack that ran over is what the source did.
+      const own = request.kind === 'check' ? 'definition' : 'runtime';
+      const kind = error instanceof RangeError ? own : 'crash';
+      return { answer: answer ?? { ok: false, failure: { kind, message } }, retire: true };
     }
   };
 }

@@ -45,6 +45,8 @@ const RESULT_LIMIT_BYTES = 1024 * 1024;
 const inputs = new Map<string, Uint8Array>();
 const graders = new Map<string, Snapshot>();
 let output: number[] = [];
+/** whether the call has asked for more memory than there is */
+let wantedMore = false;
 let python: Interpreter | null = null;
 
 /** @returns the place where the caller writes that many bytes of a file that `start` needs */
@@ -119,6 +121,7 @@ export function grade(source: string, input: string): string {
 
 function reply(work: () => SandboxAnswer): string {
   output = [];
+  wantedMore = false;
   restartRandomness();
   let result: SandboxReply;
   try {
@@ -126,8 +129,11 @@ function reply(work: () => SandboxAnswer): string {
     result = { answer, retire: python!.hasGrown() };
   } catch (error) {
     // The interpreter stopped in the middle: a trap, an exit or a stack that ran over.
-    const message = `The interpreter stopped: ${String(error).slice(0, 200)}`;
-    const kind = error instanceof RangeError ? 'runtime' : 'crash';
+    // CPython does not survive every MemoryError of its own.
+    const message = wantedMore
+      ? 'The grader used up its memory.'
+      : `The interpreter stopped: ${String(error).slice(0, 200)}`;
+    const kind = wantedMore ? 'memory' : error instanceof RangeError ? 'runtime' : 'crash';
     result = { answer: { ok: false, failure: { kind, message, details: withOutput('') } }, retire: true };
   }
   return JSON.stringify(result);
@@ -280,7 +286,8 @@ function removeModules({ HEAPU8, HEAPU32 }: EmscriptenModule, { PyImport_Inittab
 function limitMemory(bytes: number): void {
   const { grow } = wasm.Memory.prototype;
   wasm.Memory.prototype.grow = function (pages: number) {
-    if (this.buffer.byteLength + pages * PAGE_BYTES > bytes) throw new RangeError('The memory is at its limit.');
+    wantedMore = this.buffer.byteLength + pages * PAGE_BYTES > bytes;
+    if (wantedMore) throw new RangeError('The memory is at its limit.');
     return grow.call(this, pages);
   };
 }

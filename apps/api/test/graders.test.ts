@@ -119,6 +119,53 @@ describe('graders/run', () => {
     expect(error).toMatchObject({ status: 400, param: 'outcome.pattern', code: 'invalid_outcome' });
   });
 
+  it('flags what users’ code does, with its traceback or what became of the sandbox', async () => {
+    const python = (source: string) => ({ type: 'python' as const, name: 'own', source, timeout_ms: 60_000 });
+    const raised = await run({ grader: python('def grade(sample, item):\n  return 1 / 0'), model_sample: 'x' });
+    expect(raised).toMatchObject({ reward: 0, metadata: { scores: {}, outcome: null } });
+    expect(raised.metadata.errors).toMatchObject({
+      python_grader_runtime_error: true,
+      python_grader_runtime_error_details: expect.stringMatching(/line 2, in grade[\s\S]*ZeroDivisionError/),
+      python_grader_server_error: false,
+      python_grader_server_error_type: null,
+    });
+    const endless = { ...python('def grade(sample, item):\n  while True: pass'), timeout_ms: 200 };
+    expect((await run({ grader: endless, model_sample: 'x' })).metadata.errors).toMatchObject({
+      python_grader_server_error: true,
+      python_grader_server_error_type: 'timeout',
+      python_grader_runtime_error: false,
+    });
+    const javascript = {
+      type: 'javascript',
+      name: 'own',
+      source: 'export const grade = () => null.x;',
+      timeout_ms: 60_000,
+    };
+    const thrown = await run({ grader: javascript, model_sample: 'x' });
+    // The API has no flag for what is ours alone.
+    expect(thrown.metadata.errors.other_error).toBe(true);
+    const inside = {
+      type: 'multi',
+      name: 'm',
+      graders: { code: python('def grade(s, i): return "x"') },
+      calculate_output: 'code',
+    };
+    expect(await run({ grader: inside, model_sample: 'x' })).toMatchObject({
+      reward: 0,
+      sub_rewards: {},
+      metadata: {
+        errors: { python_grader_runtime_error: true },
+        error_message: expect.stringContaining("grader 'code'"),
+      },
+    });
+  });
+
+  it('grades an answer of hundreds of kilobytes', async () => {
+    const text = 'yes and no '.repeat(20_000);
+    const body = { grader: alike, model_sample: text, item: { answer: `${text} or` } };
+    expect(await run(body)).toMatchObject({ reward: expect.closeTo(120_000 / 120_001, 9), sub_rewards: {} });
+  });
+
   it.each([
     [{ ...stringCheck, operation: 'neq' }, 'grader.operation'],
     [{ ...stringCheck, input: '{{answer}}' }, 'grader.input'],

@@ -26,6 +26,12 @@ const OPTIONS: Readonly<Record<TaskName, TaskOptions>> = {
     blocks: integer('blocks'),
     'up-to': UP_TO,
   },
+  'molecules/amide-lite': {
+    acids: integer('acids'),
+    linkers: integer('linkers'),
+    amines: integer('amines'),
+    outcome: { as: 'outcome', kind: 'text' },
+  },
 };
 
 const SHARED: TaskOptions = {
@@ -40,7 +46,7 @@ export const TASKS_USAGE = `Usage: polymode tasks list
 Writes training files of problems that have many right answers, for graders {"type": "task", "task": TASK}.
 
 ${Object.entries(OPTIONS)
-  .map(([task, options]) => `  ${task.padEnd(18)} ${Object.keys(options).map(flagOf).join(' ')}`)
+  .map(([task, options]) => `  ${task.padEnd(20)} ${Object.keys(options).map(flagOf).join(' ')}`)
   .join('\n')}
 `;
 

@@ -1,3 +1,4 @@
+import { amideTask } from './amide-lite/index.js';
 import { booleanTask } from './boolean/index.js';
 import { causalTask } from './causal/index.js';
 import { voxelTask } from './voxel/index.js';
@@ -7,6 +8,7 @@ export const tasks = {
   'hypospace/boolean': booleanTask,
   'hypospace/causal': causalTask,
   'hypospace/voxel': voxelTask,
+  'molecules/amide-lite': amideTask,
 } as const;
 
 export type TaskName = keyof typeof tasks;

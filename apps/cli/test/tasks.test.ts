@@ -55,6 +55,10 @@ describe('polymode tasks', () => {
     expect(
       rowsOf((await run('generate', 'hypospace/causal', '--nodes', '3', '--up-to')).stdout).length,
     ).toBeGreaterThan(9);
+    const amides = ['molecules/amide-lite', '--n', '1', '--acids', '2', '--linkers', '0', '--outcome', 'scaffold'];
+    const [row] = rowsOf((await run('generate', ...amides)).stdout);
+    expect(row).toMatchObject({ linkers: [], outcome: 'scaffold' });
+    expect(row?.acids).toHaveLength(2);
   });
 
   it.each<[string[], RegExp]>([
@@ -65,6 +69,8 @@ describe('polymode tasks', () => {
     [['generate', 'hypospace/voxel', '--n', 'many'], /^--n is 'many'\. Give a whole number\./],
     [['generate', 'hypospace/voxel', '--style', 'long'], /^--style is 'long'/],
     [['generate', 'hypospace/voxel', '--grid', '0'], /grid/],
+    [['generate', 'molecules/amide-lite', '--n', '1', '--outcome', 'atom'], /molecule, scaffold/],
+    [['generate', 'molecules/amide-lite'], /Set count/],
   ])('says what is wrong with %j, and writes nothing', async (args, says) => {
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -4,8 +4,8 @@
  *     node packages/verifiers/bench/graders.mjs [--rounds 20] [--only string_check]
  *
  * `ms` is a group's wall-clock time, `cpu` what this process computed for it (both medians), `turn` the most that it
- * computed in one turn of the event loop. Python and JavaScript run in processes of their own: there only `ms` tells. The
- * last line is JSON: { grader: { ms, cpu_ms, turn_ms, per_second } }.
+ * computed in one turn of the event loop. Python and JavaScript run in processes of their own: there only `ms` tells. So it is
+ * with molecules, in a thread of their own, whose work `cpu` and `turn` count too. The last line is JSON: { grader: { ms, cpu_ms, turn_ms, per_second } }.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -59,6 +59,7 @@ const cases = [
     ...[prose, item],
   ],
   ...Object.entries(tasks).flatMap(([name, task]) => taskCase(name, task)),
+  ['task molecules/amide-lite, unseen', { type: 'task', task: 'molecules/amide-lite' }, unseenMolecules, {}],
   [
     'python',
     {
@@ -89,8 +90,9 @@ for (const [name, definition, texts, row] of cases) {
   if (!name.includes(options.only)) continue;
   const grader = compiled(name, definition);
   if (grader === null) continue;
-  const answers = texts.map((text) => ({ sample: sampleOf(text), item: row }));
-  const figures = await measured(() => gradeAll(answers, { grader }));
+  const answers = (list) => list.map((text) => ({ sample: sampleOf(text), item: row }));
+  const rewritten = typeof texts === 'function' ? texts : () => texts;
+  const figures = await measured((round) => gradeAll(answers(rewritten(round)), { grader }));
   results[name] = { ...figures, per_second: Math.round((GROUP * 1000) / figures.ms) };
   const columns = [figures.ms, figures.cpu_ms, figures.turn_ms].map((x) => x.toFixed(2).padStart(9)).join('');
   console.log(`${name.padEnd(32)}${columns}${String(results[name].per_second).padStart(13)}`);
@@ -118,13 +120,21 @@ function taskCase(name, task) {
   return [[`task ${name}`, { type: 'task', task: name }, texts, fields]];
 }
 
+/** The same molecules, all right, written in another way each round: what was asked before is remembered. */
+function unseenMolecules(round) {
+  const task = tasks['molecules/amide-lite'];
+  const instance = task.readInstance(task.generate({ count: 1, seed: 2, acids: 5 })[0]);
+  const members = task.admissibleSet(instance).slice(0, GROUP);
+  return members.map((key) => task.render(key, instance).replaceAll('1', `%${20 + (round % 80)}`));
+}
+
 async function measured(grade) {
   const [walls, cpus] = [[], []];
   let turn = 0;
   for (let round = -3; round < rounds; round++) {
     const watch = watchTurns();
     const [begin, cpu] = [performance.now(), process.cpuUsage()];
-    for (const result of await grade()) if (!result.ok) throw new Error(result.failure.message);
+    for (const result of await grade(round)) if (!result.ok) throw new Error(result.failure.message);
     const { user, system } = process.cpuUsage(cpu);
     walls.push(performance.now() - begin);
     cpus.push((user + system) / 1000);

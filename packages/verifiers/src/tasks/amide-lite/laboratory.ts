@@ -5,8 +5,8 @@ import type { Asked, Question, Reply } from './protocol.js';
 /** Milliseconds for starting the thread, which loads RDKit. */
 const LOADING_MS = 120_000;
 
-/** Milliseconds for one answer; most take 2, and a space of all blocks a few seconds. */
-const EXAMINE_MS = 10_000;
+/** Milliseconds for one answer; most take 2, and a space of all blocks a few seconds. A net below the cap on length. */
+const EXAMINE_MS = 60_000;
 const SPACE_MS = 120_000;
 
 /** RDKit's memory has 16 MiB and stays there; a thread that has taken more than this is replaced. */

@@ -16,7 +16,7 @@ export class Chemistry {
   private readonly coupling;
   /** SMILES of the amides made so far, by acid and amine */
   private readonly amides = new Map<string, string>();
-  /** of all products made so far, at most as many as there are routes */
+  /** products of the blocks seen so far, by SMILES: at most as many as there are routes */
   private readonly products = new Map<string, Molecule>();
 
   constructor(private readonly rdkit: Rdkit) {
@@ -31,11 +31,15 @@ export class Chemistry {
     return withMolecule(this.rdkit, smiles, (molecule) => {
       const graph = readGraph(molecule);
       if (!isAccepted(graph)) return null;
+      const canonical = molecule.get_smiles();
+      const known = this.products.get(canonical);
+      if (known !== undefined) return known;
       const scaffold = scaffoldOf(this.rdkit, graph);
       if (scaffold === null) return null;
-      const canonical = molecule.get_smiles();
       const routes = this.search.routesTo(molecule, canonical, graph);
-      return { smiles: canonical, scaffold, routes, reward: this.rewardOf(canonical, routes) };
+      const found = { smiles: canonical, scaffold, routes, reward: this.rewardOf(canonical, routes) };
+      if (routes.length > 0) this.products.set(canonical, found);
+      return found;
     });
   }
 
@@ -49,7 +53,6 @@ export class Chemistry {
           const smiles = this.amide(chain, blockSmiles('amines', name));
           const product = this.products.get(smiles) ?? this.examine(smiles);
           if (product === null) throw new Error(`${smiles} is a product of the blocks, yet no molecule.`);
-          this.products.set(smiles, product);
           found.set(smiles, product);
         }
       }

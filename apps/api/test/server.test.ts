@@ -149,7 +149,7 @@ describe('the server process', () => {
     const modules = (await readFile(seen, 'utf8')).split('\n');
     expect(modules.some((name) => name.includes('/fastify/'))).toBe(true);
     expect(modules.some((name) => name.includes('policy/dist/registry.js'))).toBe(true);
-    const heavy = /onnxruntime|@huggingface|packages\/(autodiff|trainer|objectives)\/|policy\/dist\/index/;
+    const heavy = /onnxruntime|@huggingface|@rdkit|packages\/(autodiff|trainer|objectives)\/|policy\/dist\/index/;
     expect(modules.filter((name) => heavy.test(name))).toEqual([]);
   });
 

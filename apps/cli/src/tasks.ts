@@ -49,6 +49,12 @@ const OPTIONS: Readonly<Record<TaskName, TaskOptions>> = {
     'min-answers': integer('minAnswers'),
     'max-answers': integer('maxAnswers'),
   },
+  'molecules/amide-lite': {
+    acids: integer('acids'),
+    linkers: integer('linkers'),
+    amines: integer('amines'),
+    outcome: { as: 'outcome', kind: 'text' },
+  },
 };
 
 const SHARED: TaskOptions = {

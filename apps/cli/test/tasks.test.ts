@@ -65,6 +65,10 @@ describe('polymode tasks', () => {
         (await run('generate', 'arithmetic/countdown', '--n', '1', '--numbers', '3', '--max-target', '12')).stdout,
       ),
     ).toMatchObject([{ numbers: [expect.any(Number), expect.any(Number), expect.any(Number)] }]);
+    const amides = ['molecules/amide-lite', '--n', '1', '--acids', '2', '--linkers', '0', '--outcome', 'scaffold'];
+    const [row] = rowsOf((await run('generate', ...amides)).stdout);
+    expect(row).toMatchObject({ linkers: [], outcome: 'scaffold' });
+    expect(row?.acids).toHaveLength(2);
   });
 
   it.each<[string[], RegExp]>([
@@ -77,6 +81,8 @@ describe('polymode tasks', () => {
     [['generate', 'text/json-schema'], /Set count/],
     [['generate', 'hypospace/voxel', '--style', 'long'], /^--style is 'long'/],
     [['generate', 'hypospace/voxel', '--grid', '0'], /grid/],
+    [['generate', 'molecules/amide-lite', '--n', '1', '--outcome', 'atom'], /molecule, scaffold/],
+    [['generate', 'molecules/amide-lite'], /Set count/],
   ])('says what is wrong with %j, and writes nothing', async (args, says) => {
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

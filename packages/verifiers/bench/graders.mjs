@@ -5,7 +5,8 @@
  *
  * `ms` is a group's wall-clock time, `cpu` what this process computed for it (both medians), `turn` the most that its main
  * thread computed in one turn of the event loop, `delay` the longest that a timer waited, which is more where other programs
- * want the cores. Python and JavaScript run in processes of their own: there only `ms` tells. Answers have 100 words, those of
+ * want the cores. Python and JavaScript run in processes of their own: there only `ms` tells. So it is with molecules, in a
+ * thread of their own, whose work `cpu` and `turn` count too. Answers have 100 words, those of
  * the last cases 100 kB or a megabyte, of which a group is 4. The last line is JSON:
  * { grader: { ms, cpu_ms, turn_ms, delay_ms, per_second } }.
  */
@@ -63,6 +64,7 @@ const cases = [
     ...[prose, item],
   ],
   ...Object.entries(tasks).flatMap(([name, task]) => taskCase(name, task)),
+  ['task molecules/amide-lite, unseen', { type: 'task', task: 'molecules/amide-lite' }, unseenMolecules, {}],
   [
     'python',
     {
@@ -117,14 +119,16 @@ for (const [name, definition, texts, row] of [...cases, ...longCases]) {
   const grader = compiled(name, definition);
   if (grader === null) continue;
   // Rows are not looked at again, nor answers read, because they were seen before.
-  const grade = () =>
+  const rewritten = typeof texts === 'function' ? texts : () => texts;
+  const grade = (round) =>
     gradeAll(
-      texts.map((text) => ({ sample: sampleOf(text), item: { ...row } })),
+      rewritten(round).map((text) => ({ sample: sampleOf(text), item: { ...row } })),
       { grader },
     );
-  const few = texts.length < GROUP;
+  const size = rewritten(0).length;
+  const few = size < GROUP;
   const figures = await measured(grade, few ? Math.min(rounds, 3) : rounds, few ? 1 : 3);
-  results[name] = { ...figures, per_second: Number(((texts.length * 1000) / figures.ms).toPrecision(3)) };
+  results[name] = { ...figures, per_second: Number(((size * 1000) / figures.ms).toPrecision(3)) };
   const { ms, cpu_ms, turn_ms, delay_ms, per_second } = results[name];
   const columns = [ms, cpu_ms, turn_ms, delay_ms].map((x) => x.toFixed(2).padStart(9)).join('');
   console.log(`${name.padEnd(WIDTH)}${columns}${String(per_second).padStart(13)}`);
@@ -161,6 +165,14 @@ function taskCase(name, task) {
   return [[`task ${name}`, { type: 'task', task: name }, texts, fields]];
 }
 
+/** The same molecules, all right, written in another way each round: what was asked before is remembered. */
+function unseenMolecules(round) {
+  const task = tasks['molecules/amide-lite'];
+  const instance = task.readInstance(task.generate({ count: 1, seed: 2, acids: 5 })[0]);
+  const members = task.admissibleSet(instance).slice(0, GROUP);
+  return members.map((key) => task.render(key, instance).replaceAll('1', `%${20 + (round % 80)}`));
+}
+
 async function measured(grade, rounds, practice) {
   const [walls, cpus] = [[], []];
   let [turn, delay] = [0, 0];
@@ -169,7 +181,7 @@ async function measured(grade, rounds, practice) {
     delays.enable();
     const watch = watchTurns();
     const [begin, cpu] = [performance.now(), process.cpuUsage()];
-    for (const result of await grade()) if (!result.ok) throw new Error(result.failure.message);
+    for (const result of await grade(round)) if (!result.ok) throw new Error(result.failure.message);
     const { user, system } = process.cpuUsage(cpu);
     walls.push(performance.now() - begin);
     cpus.push((user + system) / 1000);

@@ -56,6 +56,10 @@ export {
   type Row,
   type Task,
 } from './task.js';
+export type { AmideOptions } from './tasks/amide-lite/choices.js';
+export type { AmideAnswer } from './tasks/amide-lite/index.js';
+export type { AmideInstance } from './tasks/amide-lite/item.js';
+export type { Molecule, Route } from './tasks/amide-lite/molecule.js';
 export type { Expression, Operator } from './tasks/boolean/expression.js';
 export { type BooleanInstance, hypothesisSpace, type Observation } from './tasks/boolean/space.js';
 export type { BooleanOptions } from './tasks/boolean/tables.js';

@@ -63,7 +63,8 @@ export function l1ToTarget(answers: readonly Assessment[], rewards: ReadonlyMap<
   const total = [...rewards.values()].reduce((a, b) => a + b, 0);
   if (!(total > 0))
     throw new RangeError(`The distance needs an admissible set that earns something; it earns ${total}.`);
-  const counts = countKeys(answers);
+  // A key may be coarser than an answer, so that wrong answers have the key of right ones.
+  const counts = countKeys(answers.filter((a) => a.valid));
   let inside = 0;
   let distance = 0;
   for (const [key, reward] of rewards) {

@@ -13,6 +13,8 @@ export interface Assessment {
   readonly reward: number;
   /** whether the key enters uniqueness: parsed answers do, and some tasks also ask that they lie in the space */
   readonly countsForUniqueness: boolean;
+  /** the answer itself in canonical form, of tasks whose keys may be coarser than that */
+  readonly answer?: string;
 }
 
 /** The part of a task that grading needs; it reads the instance from a row's fields. */
@@ -20,6 +22,11 @@ export interface GradableTask {
   readonly name: string;
   /** fields of the instance that the row lacks or has in a wrong form; [] when there is an instance */
   checkItem(item: Item): ItemProblem[];
+  /**
+   * Does what takes long about an answer in another thread, so that `assess` finds it done and answers at once. Of tasks that need
+   * it; without it `assess` says the same, but its caller waits.
+   */
+  prepare?(text: string, item: Item): Promise<void>;
   /** @param item one that `checkItem` accepts */
   assess(text: string, item: Item): Assessment;
 }

@@ -28,6 +28,7 @@ export function task(definition: Definition): Grader {
       if (problem !== undefined) {
         throw new GraderRuntimeError(`${problem.path}: ${problem.message}`, 'invalid_variable_error');
       }
+      await verifier.prepare?.(sample.output_text, item);
       const { key, reward } = verifier.assess(sample.output_text, item);
       return { reward, outcome: key ?? UNPARSEABLE };
     },

@@ -1,3 +1,4 @@
+import { amideTask } from './amide-lite/index.js';
 import { booleanTask } from './boolean/index.js';
 import { causalTask } from './causal/index.js';
 import { countdownTask } from './countdown/index.js';
@@ -13,6 +14,7 @@ export const tasks = {
   hypergrid: hypergridTask,
   'arithmetic/countdown': countdownTask,
   'text/json-schema': jsonSchemaTask,
+  'molecules/amide-lite': amideTask,
 } as const;
 
 export type TaskName = keyof typeof tasks;

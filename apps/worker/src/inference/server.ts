@@ -26,10 +26,11 @@ export interface InferenceServerOptions {
 
 export interface InferenceServer {
   readonly port: number;
-  /** Takes no more requests and ends those that run. */
+  /** Takes no more requests. Those that run have a while to end; then their connections are cut. */
   close(): Promise<void>;
 }
 
+const DRAIN_MS = 10_000;
 /** Bytes of a request at most. */
 const MOST_BYTES = 16 * 2 ** 20;
 
@@ -42,8 +43,12 @@ export async function startInferenceServer(options: InferenceServerOptions): Pro
     port,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
+        const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        server.closeIdleConnections();
       }),
   };
 }
@@ -68,7 +73,7 @@ async function handle(
     const route = `${request.method} ${new URL(request.url ?? '/', 'http://worker').pathname}`;
     if (route === 'POST /generate') await serveGenerate(options, request, response, stream);
     else if (route === 'POST /inspect') await serveInspect(options, request, response);
-    else if (route === 'GET /healthz') respond(response, 200, { status: 'ok', models: options.pool.loaded });
+    else if (route === 'GET /healthz') respond(response, 200, health(options, request));
     else if (route === 'GET /metrics') await serveMetrics(options, request, response);
     else throw new InferenceError(404, `there is no ${route} here`);
   } catch (error) {
@@ -77,7 +82,7 @@ async function handle(
       if (!stream.begun) respond(response, status, { message, param, code } satisfies GenerateFailure);
       else stream.send({ type: 'error', message });
     } else {
-      options.logger.error({ err: error }, 'inference failed');
+      options.logger.error({ err: error, requestId: request.headers['x-request-id'] }, 'inference failed');
       const message = `the worker failed: ${error instanceof Error ? error.message : String(error)}`;
       if (!stream.begun) respond(response, 500, { message, param: null, code: null } satisfies GenerateFailure);
       else stream.send({ type: 'error', message });
@@ -96,7 +101,22 @@ async function serveGenerate(
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   const asked = await readRequest(request, GenerateRequest);
+  const began = performance.now();
   await generate(options, asked, (event) => stream.send(event), gone.signal);
+  options.logger.debug(
+    {
+      requestId: request.headers['x-request-id'],
+      model: asked.model,
+      seconds: (performance.now() - began) / 1000,
+      cancelled: gone.signal.aborted,
+    },
+    'request served',
+  );
+}
+
+/** That it is there; to those who show the token, what it has loaded. */
+function health({ pool, token }: InferenceServerOptions, request: IncomingMessage): object {
+  return { status: 'ok', ...(shows(request, token) ? { models: pool.loaded } : {}) };
 }
 
 async function serveInspect(

@@ -13,6 +13,8 @@ export interface InferenceConfig {
   readonly memoryBytes: number;
   /** without a request until models and engine are let go */
   readonly idleSeconds: number;
+  /** tokens between two moments at which requests may join @defaultValue by the model's size */
+  readonly segmentTokens?: number;
   /** lets callers on other machines read `/metrics` */
   readonly metricsToken: string | undefined;
 }

@@ -37,7 +37,7 @@ export interface ModelPoolOptions {
   readonly openEngine: () => Engine;
   /** most bytes that weights may take */
   readonly budgetBytes: number;
-  /** tokens between two moments at which requests may join @defaultValue 4 */
+  /** tokens between two moments at which requests may join @defaultValue by the model's size, see `segmentOf` */
   readonly segmentTokens?: number;
   /** milliseconds without a request until everything is let go @defaultValue 300,000 */
   readonly idleMs?: number;
@@ -64,7 +64,11 @@ const MOST_ROWS = 64;
 /** The share of the budget that the caches of one model's completions may take beside it, at a length that is common. */
 const CACHE_SHARE = 0.25;
 const COMMON_TOKENS = 512;
-export const SEGMENT_TOKENS = 4;
+/** Seconds between two moments at which requests join and texts are heard of. */
+const SEGMENT_SECONDS = 0.1;
+/** Weights that are read in a second: every token of a batch reads all of them. One thread of a server's processor does so. */
+const BYTES_PER_SECOND = 10e9;
+const MOST_SEGMENT_TOKENS = 16;
 const IDLE_MS = 300_000;
 
 /**
@@ -279,7 +283,7 @@ export class ModelPool {
       await policy.drop().catch(() => {});
       throw error;
     }
-    const { segmentTokens = SEGMENT_TOKENS } = this.options;
+    const { segmentTokens = segmentOf(bytesOf(parameterShapes(policy.config))) } = this.options;
     const batch = new RunningBatch(policy, { maxRows: this.rowsOf(policy), segmentTokens });
     this.batches.add(batch);
     slot.unload = async () => {
@@ -361,6 +365,17 @@ export class ModelPool {
   private newPrefix(): string {
     return `model ${this.prefixes++}/`;
   }
+}
+
+/**
+ * Tokens of a segment. The last bits of an answer depend on their number, so it goes by the model's size, and not by how fast
+ * it happens to run: equal requests have equal answers.
+ *
+ * @param bytes of the model's weights
+ */
+export function segmentOf(bytes: number): number {
+  const seconds = bytes / BYTES_PER_SECOND;
+  return Math.max(1, Math.min(MOST_SEGMENT_TOKENS, Math.round(SEGMENT_SECONDS / seconds)));
 }
 
 function keyOf({ baseModel, checkpointId }: ModelName): string {

@@ -23,10 +23,11 @@ export interface InferenceServerOptions {
 
 export interface InferenceServer {
   readonly port: number;
-  /** Takes no more requests and ends those that run. */
+  /** Takes no more requests. Those that run have a while to end; then their connections are cut. */
   close(): Promise<void>;
 }
 
+const DRAIN_MS = 10_000;
 /** Bytes of a request at most. */
 const MOST_BYTES = 16 * 2 ** 20;
 
@@ -39,8 +40,12 @@ export async function startInferenceServer(options: InferenceServerOptions): Pro
     port,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
+        const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        server.closeIdleConnections();
       }),
   };
 }
@@ -73,7 +78,7 @@ async function handle(
       if (!stream.begun) respond(response, status, { message, param, code } satisfies GenerateFailure);
       else stream.send({ type: 'error', message });
     } else {
-      options.logger.error({ err: error }, 'inference failed');
+      options.logger.error({ err: error, requestId: request.headers['x-request-id'] }, 'inference failed');
       const message = `the worker failed: ${error instanceof Error ? error.message : String(error)}`;
       if (!stream.begun) respond(response, 500, { message, param: null, code: null } satisfies GenerateFailure);
       else stream.send({ type: 'error', message });
@@ -92,7 +97,17 @@ async function serveGenerate(
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   const asked = await readRequest(request);
+  const began = performance.now();
   await generate(options, asked, (event) => stream.send(event), gone.signal);
+  options.logger.debug(
+    {
+      requestId: request.headers['x-request-id'],
+      model: asked.model,
+      seconds: (performance.now() - began) / 1000,
+      cancelled: gone.signal.aborted,
+    },
+    'request served',
+  );
 }
 
 async function serveMetrics(

@@ -50,6 +50,7 @@ export async function startInference(options: InferenceServiceOptions): Promise<
     openEngine: () => new Engine({ provider: device.provider, deviceId: device.deviceId, threads: config.threads }),
     budgetBytes: config.memoryBytes,
     idleMs: config.idleSeconds * 1000,
+    ...(config.segmentTokens === undefined ? {} : { segmentTokens: config.segmentTokens }),
     onLoaded: (name, seconds) => {
       metrics.loaded(name.baseModel, seconds);
       logger.info({ ...name, seconds }, 'model loaded');

@@ -6,7 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Stack, startStack } from '@polymode/cli';
 import { connectDatabase, createApiKey, createProject, type Database, disconnectDatabase } from '@polymode/db';
 import OpenAI, { APIError, BadRequestError, NotFoundError, toFile } from 'openai';
+import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 
 const model = 'polymode-tiny';
 const KEY = 'pmk-completions-of-a-real-worker';
@@ -243,6 +245,125 @@ describe('requests beside each other', () => {
     for (const seed of seeds) alone.push((await chat({ seed, logprobs: true })).choices);
     const together = await Promise.all(seeds.map(async (seed) => (await chat({ seed, logprobs: true })).choices));
     expect(together).toEqual(alone);
+  });
+});
+
+describe('formats', () => {
+  const Verdict = z.strictObject({
+    label: z.enum(['good', 'bad']),
+    score: z.int().min(0).max(99),
+    reasons: z.array(z.string().max(10)).max(2),
+  });
+
+  it('of JSON are always kept to, in as few tokens as there are', async () => {
+    const response_format = { type: 'json_object' as const };
+    for (const max_tokens of [8, 24, 80]) {
+      const { choices } = await chat({ response_format, n: 8, max_tokens, temperature: 1.5 });
+      for (const { message, finish_reason } of choices) {
+        expect(JSON.parse(message.content!)).toBeTypeOf('object');
+        expect(finish_reason).toBe('stop');
+      }
+    }
+  });
+
+  it('of a schema are parsed by the SDK, streamed or not', async () => {
+    const response_format = zodResponseFormat(Verdict, 'verdict');
+    const body = { model, messages, seed: 7, n: 4, response_format };
+    const whole = await client.chat.completions.parse(body);
+    for (const { message } of whole.choices) {
+      expect(Verdict.parse(message.parsed)).toEqual(JSON.parse(message.content!));
+    }
+    const streamed = await client.chat.completions.stream(body).finalChatCompletion();
+    expect(streamed.choices.map((c) => c.message.parsed)).toEqual(whole.choices.map((c) => c.message.parsed));
+  });
+
+  it('that cannot be kept to are refused by name', async () => {
+    const schema = { type: 'object', properties: { a: { $ref: '#/nowhere' } } };
+    const call = chat({ response_format: { type: 'json_schema', json_schema: { name: 'n', schema } } });
+    const error = await refusal(call);
+    expect(error).toMatchObject({ status: 400, param: 'response_format' });
+    expect(error.message).toContain('nowhere');
+  });
+});
+
+describe('tools', () => {
+  const tool = (name: string, properties: object): OpenAI.ChatCompletionFunctionTool => ({
+    type: 'function',
+    function: { name, parameters: { type: 'object', properties, required: Object.keys(properties) } },
+  });
+  const tools = [tool('add', { a: { type: 'integer' }, b: { type: 'integer' } }), tool('stop', {})];
+  const called = (message: OpenAI.ChatCompletionMessage | undefined) =>
+    (message?.tool_calls ?? []).flatMap((call) => (call.type === 'function' ? call : []));
+
+  it('that must be called are, with arguments that their schema allows', async () => {
+    const { choices } = await chat({ tools, tool_choice: 'required', n: 6, max_tokens: 100 });
+    for (const { message, finish_reason } of choices) {
+      expect(finish_reason).toBe('tool_calls');
+      expect(message.content).toBeNull();
+      const calls = called(message);
+      expect(calls.length).toBeGreaterThan(0);
+      for (const call of calls) {
+        expect(call.id).toMatch(/^call_\w{24}$/);
+        expect(['add', 'stop']).toContain(call.function.name);
+        const given = JSON.parse(call.function.arguments) as Record<string, unknown>;
+        if (call.function.name === 'add') expect([given.a, given.b].every(Number.isInteger)).toBe(true);
+      }
+    }
+  });
+
+  it('are called by name, one at a time, and streamed as they are answered whole', async () => {
+    const body = {
+      model,
+      messages,
+      seed: 7,
+      tools,
+      tool_choice: { type: 'function', function: { name: 'add' } },
+    } satisfies Partial<OpenAI.ChatCompletionCreateParams>;
+    const whole = await client.chat.completions.create(body);
+    const [call, ...others] = called(whole.choices[0]?.message);
+    expect([call?.function.name, others]).toEqual(['add', []]);
+    const streamed = await client.chat.completions.stream(body).finalChatCompletion();
+    expect(streamed.choices[0]?.finish_reason).toBe(whole.choices[0]?.finish_reason);
+    expect(called(streamed.choices[0]?.message).map((one) => one.function)).toMatchObject([call!.function]);
+    // What came of it goes back as the SDK has it.
+    const [answer] = whole.choices;
+    const result = { role: 'tool' as const, tool_call_id: call!.id, content: '12' };
+    expect((await chat({ messages: [...messages, answer!.message, result] })).choices).toHaveLength(1);
+  });
+
+  it('that the model is not told of by its chat template are refused, unless they must be called', async () => {
+    expect(await refusal(chat({ tools }))).toMatchObject({ status: 400, param: 'tools' });
+    expect(textsOf(await chat({ tools, tool_choice: 'none' }))).toEqual(textsOf(await chat()));
+  });
+});
+
+describe('graders that ask a model', () => {
+  const run = (grader: object) =>
+    client.fineTuning.alpha.graders.run({
+      grader,
+      model_sample: '1010',
+      item: {},
+    } as OpenAI.FineTuning.Alpha.GraderRunParams);
+  const judge = {
+    name: 'judge',
+    model,
+    input: [{ role: 'user', content: 'Is {{sample.output_text}} right?' }],
+    sampling_params: { seed: 5, max_completions_tokens: 100 },
+  };
+
+  it('may ask a model of this service', async () => {
+    for (const grader of [
+      { ...judge, type: 'score_model', range: [0, 1] },
+      { ...judge, type: 'label_model', labels: ['good', 'bad'], passing_labels: ['good'] },
+    ]) {
+      const { reward, metadata } = await run(grader);
+      expect(metadata).toMatchObject({ error_message: null, sampled_model_name: model });
+      expect(Object.values(metadata.errors).every((flag) => flag === false || flag === null)).toBe(true);
+      expect(reward).toBeGreaterThanOrEqual(0);
+      expect(reward).toBeLessThanOrEqual(1);
+      expect(metadata.token_usage).toMatchObject({ prompt_tokens: expect.any(Number) });
+      expect((await run(grader)).reward).toBe(reward);
+    }
   });
 });
 

@@ -220,6 +220,7 @@ describe('requests for completions', () => {
     [{ stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop', 'array_above_max_length', 'maximum length 4'],
     [{ stop: '' }, 'stop', 'string_below_min_length', ''],
     [{ seed: 0.5 }, 'seed', 'invalid_value', 'an integer'],
+    [{ seed: 5e-324 }, 'seed', 'invalid_value', 'an integer'],
     [{ logit_bias: { the: 1 } }, 'logit_bias.the', 'invalid_value', 'id of a token'],
     [{ logit_bias: { 5: 101 } }, 'logit_bias.5', 'integer_above_max_value', '<= 100'],
     [{ tools: [{ type: 'custom', custom: {} }] }, 'tools[0].type', 'invalid_value', "'function'"],

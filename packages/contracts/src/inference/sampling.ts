@@ -10,6 +10,8 @@ export const Identifier = z
 const Seed = z
   .number()
   .multipleOf(1, { error: 'Expected an integer.' })
+  // That one takes what is close to a multiple.
+  .refine(Number.isInteger, { error: 'Expected an integer.' })
   .min(-(2 ** 63))
   .max(2 ** 63);
 

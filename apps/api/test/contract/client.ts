@@ -39,13 +39,15 @@ export class RawClient {
 
   private once({ method, path, headers, body }: RawRequest, agent: Agent | undefined): Promise<RawResponse> {
     const { hostname, port } = new URL(this.origin);
+    // Node tells the length of a body only where it expects one, and without it the body would be the next request.
+    const length = body && !('transfer-encoding' in headers) ? { 'content-length': String(body.length) } : {};
     return new Promise((resolve, reject) => {
       const outgoing = httpRequest({
         hostname,
         port,
         method,
         path,
-        headers,
+        headers: { ...headers, ...length },
         ...(agent ? { agent } : { agent: false }),
       });
       outgoing.setTimeout(30_000, () => outgoing.destroy(new Error(`no answer to ${method} ${path} within 30 s`)));

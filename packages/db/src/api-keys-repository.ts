@@ -5,6 +5,7 @@ import { UnknownCursorError } from './errors.js';
 import type { ApiKey, KeyScope } from './generated/client.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
 import { defaultProject } from './projects-repository.js';
+import { run, type Statement } from './statements.js';
 
 export interface ApiKeyRecord {
   id: string;
@@ -61,14 +62,19 @@ export async function createApiKey(
  * The lookup compares hashes, so its duration tells nothing about how much of a guess was right.
  */
 export async function verifyApiKey(db: Database, key: string): Promise<Caller | null> {
-  // Every request asks this, so it is one statement.
-  const [row] = await db.$queryRaw<Caller[]>`
+  const [row] = await run<Caller>(db, CALLER, [hashOf(key)]);
+  return row ?? null;
+}
+
+/** Every request asks this, so that a key that is revoked is refused at once, by every process. */
+const CALLER: Statement = {
+  name: 'caller',
+  text: `
     SELECT k.id AS "keyId", k.project_id AS "projectId", p.organization_id AS "organizationId",
            k.scope::text AS "scope", k.requests_per_minute AS "requestsPerMinute"
     FROM api_keys k JOIN projects p ON p.id = k.project_id
-    WHERE k.sha256 = ${hashOf(key)} AND k.revoked_at IS NULL AND p.archived_at IS NULL`;
-  return row ?? null;
-}
+    WHERE k.sha256 = $1 AND k.revoked_at IS NULL AND p.archived_at IS NULL`,
+};
 
 /** @returns the key as it is now; null when that project has no such key. Again is harmless. */
 export async function revokeApiKey(

@@ -1,4 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
 import { Prisma, PrismaClient } from './generated/client.js';
 
 /** The database handle that every repository function takes first. */
@@ -21,21 +22,32 @@ export interface ConnectOptions {
  * @param databaseUrl `postgres://user:password@host:port/database`
  */
 export function connectDatabase(databaseUrl: string, options: ConnectOptions = {}): Database {
-  const adapter = new PrismaPg(
-    {
-      connectionString: databaseUrl,
-      max: options.maxConnections ?? 10,
-      connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
-    },
-    // A pool error concerns an idle connection: the next query opens another one, or fails and says why.
-    { onPoolError: () => {}, onConnectionError: () => {} },
-  );
-  return new PrismaClient({ adapter });
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: options.maxConnections ?? 10,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+  });
+  // A pool error concerns an idle connection: the next query opens another one, or fails and says why.
+  pool.on('error', () => {});
+  const db = new PrismaClient({ adapter: new PrismaPg(pool, { onPoolError: () => {}, onConnectionError: () => {} }) });
+  pools.set(db, pool);
+  return db;
 }
+
+/** The pool under a handle, which Prisma uses too. */
+export function poolOf(db: Database): pg.Pool {
+  const pool = pools.get(db);
+  if (!pool) throw new TypeError('not a database handle of connectDatabase');
+  return pool;
+}
+
+const pools = new WeakMap<Database, pg.Pool>();
 
 /** Closes the pool once its running queries have ended. */
 export async function disconnectDatabase(db: Database): Promise<void> {
   await db.$disconnect();
+  const pool = poolOf(db);
+  if (!pool.ended) await pool.end();
 }
 
 /** Resolves when the database answers, rejects when it does not. */

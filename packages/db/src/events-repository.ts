@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import type { PoolClient } from 'pg';
 import { type Database, type DatabaseOrTransaction, type JsonObject, toNullableJson } from './client.js';
 import { UnknownCursorError } from './errors.js';
 import type { EventLevel, FineTuningEvent, JobStatus } from './generated/client.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
+import { run, type Statement } from './statements.js';
 
 export interface EventRecord {
   id: string;
@@ -53,21 +55,55 @@ export async function insertEvents(tx: DatabaseOrTransaction, jobId: string, eve
   });
 }
 
+/** The same for a job that this transaction has made. */
+export async function insertFirstEvents(
+  connection: PoolClient,
+  jobId: string,
+  events: readonly NewEvent[],
+): Promise<void> {
+  if (events.length === 0) return;
+  await run(connection, INSERT_EVENTS, [
+    jobId,
+    events.map((event) => eventId(jobId, event.dedupeKey)),
+    events.map((event) => event.dedupeKey),
+    events.map((event) => event.level ?? 'info'),
+    events.map((event) => event.type ?? 'message'),
+    events.map((event) => event.message),
+    events.map((event) => (event.data ? JSON.stringify(event.data) : null)),
+  ]);
+}
+
+const INSERT_EVENTS: Statement = {
+  name: 'insert events',
+  text: `
+    INSERT INTO fine_tuning_events (job_id, id, dedupe_key, level, type, message, data)
+    SELECT $1, id, key, level::event_level, type, message, data::jsonb
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+      WITH ORDINALITY AS e(id, key, level, type, message, data, place)
+    ORDER BY place
+    ON CONFLICT DO NOTHING`,
+};
+
 /** Newest first. */
 export async function listEvents(db: Database, jobId: string, request: PageRequest): Promise<Page<EventRecord>> {
-  let before: bigint | undefined;
+  let before: number | null = null;
   if (request.after !== undefined) {
-    const cursor = await db.fineTuningEvent.findFirst({ where: { id: request.after, jobId }, select: { seq: true } });
-    if (!cursor) throw new UnknownCursorError(request.after);
-    before = cursor.seq;
+    before = await eventSequence(db, jobId, request.after);
+    if (before === null) throw new UnknownCursorError(request.after);
   }
-  const rows = await db.fineTuningEvent.findMany({
-    where: { jobId, ...(before === undefined ? {} : { seq: { lt: before } }) },
-    orderBy: { seq: 'desc' },
-    take: request.limit + 1,
-  });
-  return toPage(rows, request.limit, toEventRecord);
+  const rows = await run<EventRecord>(db, EVENTS, [jobId, before, request.limit + 1]);
+  return toPage(rows, request.limit, (row) => row);
 }
+
+const EVENTS: Statement = {
+  name: 'events',
+  text: `
+    SELECT id, seq::float8 AS sequence, job_id AS "jobId", level::text AS level, type, message, data,
+           created_at AS "createdAt"
+    FROM fine_tuning_events
+    WHERE job_id = $1 AND seq < COALESCE($2::bigint, 9223372036854775807)
+    ORDER BY seq DESC LIMIT $3`,
+};
 
 /**
  * Oldest first, those after a sequence number: for a reader that follows a job.

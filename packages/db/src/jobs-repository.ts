@@ -1,18 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import {
-  type Database,
-  type DatabaseOrTransaction,
-  type JsonObject,
-  Prisma,
-  toJson,
-  toNullableJson,
-} from './client.js';
+import type { PoolClient } from 'pg';
+import { type Database, type JsonObject, Prisma, toJson } from './client.js';
 import { CheckpointMissingError, FileMissingError, UnknownCursorError } from './errors.js';
-import { insertEvents, type NewEvent } from './events-repository.js';
+import { insertEvents, insertFirstEvents, type NewEvent } from './events-repository.js';
 import type { FineTuningJob, JobStatus } from './generated/client.js';
 import { lockLeasedJob } from './leases.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
 import { anyProject, inProject, type ProjectScope } from './project-scope.js';
+import { inTransaction, run, type Statement } from './statements.js';
 import { tellWebhooks } from './webhooks-repository.js';
 
 export interface JobError {
@@ -88,36 +83,70 @@ export async function createJob(
   job: NewJob,
   events: NewEvent[],
 ): Promise<{ job: JobRecord; created: boolean }> {
-  return db.$transaction(async (tx) => {
-    const existing = await tx.fineTuningJob.findUnique({ where: { id: job.id } });
-    if (existing) return { job: toJobRecord(existing), created: false };
-    await lockFile(tx, job.trainingFileId, 'training_file');
-    if (job.validationFileId) await lockFile(tx, job.validationFileId, 'validation_file');
-    if (job.startCheckpointId) await lockCheckpoint(tx, job.startCheckpointId);
-    const { count } = await tx.fineTuningJob.createMany({
-      data: [
-        {
-          ...job,
-          baseModel: job.baseModel ?? job.model,
-          status: job.status ?? 'queued',
-          method: toJson(job.method),
-          hyperparameters: toJson(job.hyperparameters),
-          metadata: toNullableJson(job.metadata),
-          seed: BigInt(job.seed),
-        },
-      ],
-      skipDuplicates: true,
+  try {
+    return await inTransaction(db, async (connection) => {
+      await lockFile(connection, job.trainingFileId, 'training_file');
+      if (job.validationFileId) await lockFile(connection, job.validationFileId, 'validation_file');
+      if (job.startCheckpointId) await lockCheckpoint(connection, job.startCheckpointId);
+      const [made] = await run<JobRecord>(connection, INSERT_JOB, [
+        job.id,
+        job.projectId,
+        job.status ?? 'queued',
+        job.model,
+        job.baseModel ?? job.model,
+        job.startCheckpointId ?? null,
+        job.requestHash ?? null,
+        job.organizationId,
+        job.suffix ?? null,
+        job.trainingFileId,
+        job.validationFileId ?? null,
+        JSON.stringify(job.method),
+        JSON.stringify(job.hyperparameters),
+        job.seed,
+        job.metadata ? JSON.stringify(job.metadata) : null,
+      ]);
+      if (!made) throw new JobExists();
+      await insertFirstEvents(connection, job.id, events);
+      return { job: made, created: true };
     });
-    if (count === 1) await insertEvents(tx, job.id, events);
-    const row = await tx.fineTuningJob.findUniqueOrThrow({ where: { id: job.id } });
-    return { job: toJobRecord(row), created: count === 1 };
-  });
+  } catch (error) {
+    // What was made before stays as it was made, whatever became of its files.
+    const [existing] = await run<JobRecord>(db, JOB, [job.id, null]);
+    if (!existing) throw error;
+    return { job: existing, created: false };
+  }
 }
 
+/** Ends a transaction that has nothing to do. */
+class JobExists extends Error {}
+
+const JOB_COLUMNS = `
+  id, project_id AS "projectId", status::text AS status, model, base_model AS "baseModel",
+  start_checkpoint_id AS "startCheckpointId", request_hash AS "requestHash", fine_tuned_model AS "fineTunedModel",
+  organization_id AS "organizationId", suffix, training_file_id AS "trainingFileId",
+  validation_file_id AS "validationFileId", result_files AS "resultFiles", method, hyperparameters, seed::float8 AS seed,
+  metadata, error, trained_tokens::float8 AS "trainedTokens", created_at AS "createdAt", started_at AS "startedAt",
+  finished_at AS "finishedAt", estimated_finish_at AS "estimatedFinishAt", lease_owner AS "leaseOwner",
+  lease_expires_at AS "leaseExpiresAt", attempts`;
+
+const JOB: Statement = {
+  name: 'job',
+  text: `SELECT ${JOB_COLUMNS} FROM fine_tuning_jobs WHERE id = $1 AND ($2::text IS NULL OR project_id = $2)`,
+};
+
+const INSERT_JOB: Statement = {
+  name: 'insert job',
+  text: `
+    INSERT INTO fine_tuning_jobs (id, project_id, status, model, base_model, start_checkpoint_id, request_hash,
+      organization_id, suffix, training_file_id, validation_file_id, method, hyperparameters, seed, metadata)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    ON CONFLICT (id) DO NOTHING RETURNING ${JOB_COLUMNS}`,
+};
+
 /** The job, or null when the project has none of that id. */
-export async function getJob(db: DatabaseOrTransaction, scope: ProjectScope, id: string): Promise<JobRecord | null> {
-  const row = await db.fineTuningJob.findFirst({ where: { id, ...inProject(scope) } });
-  return row && toJobRecord(row);
+export async function getJob(db: Database, scope: ProjectScope, id: string): Promise<JobRecord | null> {
+  const [job] = await run<JobRecord>(db, JOB, [id, scope === anyProject ? null : scope]);
+  return job ?? null;
 }
 
 export interface ListJobs extends PageRequest {
@@ -389,23 +418,32 @@ function finished(): { finishedAt: Date; leaseOwner: null; leaseExpiresAt: null 
 }
 
 async function lockFile(
-  tx: Prisma.TransactionClient,
+  connection: PoolClient,
   fileId: string,
   param: 'training_file' | 'validation_file',
 ): Promise<void> {
-  // FOR SHARE waits for a deletion under way and holds off later ones until the job exists.
-  const rows = await tx.$queryRaw<{ id: string }[]>`
-    SELECT id FROM files
-    WHERE id = ${fileId} AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
-    FOR SHARE`;
+  const rows = await run(connection, LOCK_FILE, [fileId]);
   if (rows.length === 0) throw new FileMissingError(fileId, param);
 }
 
-async function lockCheckpoint(tx: Prisma.TransactionClient, checkpointId: string): Promise<void> {
-  const rows = await tx.$queryRaw<{ id: string }[]>`
-    SELECT id FROM checkpoints WHERE id = ${checkpointId} AND deleted_at IS NULL FOR SHARE`;
+/** FOR SHARE waits for a deletion under way and holds off later ones until the job exists. */
+const LOCK_FILE: Statement = {
+  name: 'lock file',
+  text: `
+    SELECT id FROM files
+    WHERE id = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+    FOR SHARE`,
+};
+
+async function lockCheckpoint(connection: PoolClient, checkpointId: string): Promise<void> {
+  const rows = await run(connection, LOCK_CHECKPOINT, [checkpointId]);
   if (rows.length === 0) throw new CheckpointMissingError(checkpointId);
 }
+
+const LOCK_CHECKPOINT: Statement = {
+  name: 'lock checkpoint',
+  text: 'SELECT id FROM checkpoints WHERE id = $1 AND deleted_at IS NULL FOR SHARE',
+};
 
 function toJobRecord(row: FineTuningJob): JobRecord {
   const { seq: _seq, modelDeletedAt: _modelDeletedAt, ...job } = row;

@@ -1,9 +1,19 @@
-// `npm run bench`: our figures beside those of PyTorch, transformers and TRL; packages/trainer/bench says what and how.
+// `npm run bench`: the API's load (apps/api/bench), then our figures beside those of PyTorch, transformers and TRL
+// (packages/trainer/bench); their READMEs say what and how. `--figures load` is the first alone.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { prepare, root } from './prepare.mjs';
 
 await prepare();
-const script = join(root, 'packages', 'trainer', 'bench', 'bench.mjs');
-const child = spawn(process.execPath, [script, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
-child.on('close', (code) => process.exit(code ?? 1));
+const args = process.argv.slice(2);
+const at = args.findIndex((arg) => arg === '--figures' || arg.startsWith('--figures='));
+const figures = at < 0 ? undefined : args[at].includes('=') ? args[at].split('=')[1] : args[at + 1];
+const load =
+  figures === undefined || figures.split(',').includes('load') ? await run('apps/api/bench/load.mjs', []) : 0;
+const others = figures === 'load' ? 0 : await run('packages/trainer/bench/bench.mjs', args);
+process.exit(load || others);
+
+function run(script, scriptArgs) {
+  const child = spawn(process.execPath, [join(root, script), ...scriptArgs], { cwd: root, stdio: 'inherit' });
+  return new Promise((resolve) => child.on('close', (code) => resolve(code ?? 1)));
+}

@@ -3,7 +3,7 @@
  * Fastify route reaches that sends as many SQL statements. README.md says how; the last line is JSON.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,13 +18,17 @@ import { makeTarget } from './target.mjs';
 
 const { values } = parseArgs({
   options: {
-    seconds: { type: 'string', default: '3' },
-    rounds: { type: 'string', default: '5' },
+    // of load on each side
+    seconds: { type: 'string', default: '15' },
     connections: { type: 'string', default: '16' },
     streams: { type: 'string', default: '500' },
     only: { type: 'string', default: 'creations,polls,event_pages,streams' },
   },
 });
+/** Sides take turns of this length. */
+const WINDOW_MS = 250;
+/** Turns that are not counted: code is compiled only when it has run for a while. */
+const WARM_UP = 12;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 // Everything on two cores, the generator of the load too: it is cheap, and it takes from both sides the same.
@@ -57,29 +61,31 @@ async function main() {
     const api = await start(fileURLToPath(import.meta.resolve('@polymode/api/main')), { ...env, ...limits });
     const bare = await start(here('bare-server.mjs'), env);
     const target = await makeTarget(api.url, key, postgres.url);
-    console.log(
-      `${cpus()[0].model}, two cores. ${values.connections} connections, ${values.rounds} rounds of ${values.seconds} s a side.`,
-    );
+    console.log(`${cpus()[0].model}, two cores. ${values.connections} connections, ${values.seconds} s a side.`);
 
     const figures = {};
     for (const [name, request] of Object.entries(target.requests)) {
       if (!wanted.has(name)) continue;
       const ours = request.wire(api.url);
       const log = join(dir, 'postgres', 'postgres.log');
-      const statements = await countStatements(postgres.url, log, async () => (await slice(ours, 1)).requests);
+      const statements = await countStatements(
+        postgres.url,
+        log,
+        async () => (await generate({ ours }, 4, 0)).ours.requests,
+      );
       const sides = { ours, bare: bareRequest(bare.url, statements) };
-      figures[name] = await compare(name, sides, statements);
+      figures[name] = await compare(name, sides, statements, { ours: api.pid, bare: bare.pid });
     }
     const streams = wanted.has('streams') ? await measureStreams(api, target, Number(values.streams)) : null;
     const ratios = Object.fromEntries(Object.entries(figures).map(([name, { ratio }]) => [name, ratio]));
-    console.log(
-      JSON.stringify({ ratios, figures, streams, processor: cpus()[0].model, node: process.version, commit: commit() }),
-    );
     const slow = Object.entries(ratios).filter(([, ratio]) => ratio < 0.7);
     if (slow.length > 0) {
       console.log(`Below 0.7: ${slow.map(([name]) => name).join(', ')}`);
       process.exitCode = 1;
     }
+    console.log(
+      JSON.stringify({ ratios, figures, streams, processor: cpus()[0].model, node: process.version, commit: commit() }),
+    );
   } finally {
     for (const one of running) await one.stop();
     await postgres.stop();
@@ -92,46 +98,52 @@ function bareRequest(origin, { selects, inserts, transactions }) {
   return { origin, head: `GET ${path} HTTP/1.1\r\nHost: bench\r\n\r\n`, body: '' };
 }
 
-/** Slices of both sides in turn, every second pair the other way round. */
-async function compare(name, sides, statements) {
-  await slice(sides.bare, 1);
-  await slice(sides.ours, 1);
-  const made = { ours: [], bare: [] };
-  for (let i = 0; i < Number(values.rounds); i++) {
-    for (const side of i % 2 === 0 ? ['ours', 'bare'] : ['bare', 'ours']) {
-      made[side].push(await slice(sides[side], Number(values.seconds)));
-    }
+/** Both sides in turn, for as long each. */
+async function compare(name, sides, statements, pids) {
+  const before = { ours: cpuMs(pids.ours), bare: cpuMs(pids.bare) };
+  const windows = Math.ceil((Number(values.seconds) * 1000) / WINDOW_MS);
+  const { ours, bare } = await generate(sides, windows, WARM_UP);
+  for (const [side, made] of Object.entries({ ours, bare })) {
+    made.cpuMs = (cpuMs(pids[side]) - before[side]) / made.requests;
   }
-  const ratio = median(made.ours.map((one, i) => one.perSecond / made.bare[i].perSecond));
-  const figure = { ratio, ours: summary(made.ours), bare: summary(made.bare), statements };
-  const side = ({ perSecond, p50, p99 }) =>
-    `${perSecond.toFixed(0)}/s, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`;
+  const figure = { ratio: ours.perSecond / bare.perSecond, ours: summary(ours), bare: summary(bare), statements };
+  // How far single pairs of windows lie apart tells how noisy the machine was.
+  const pairs = ours.rates.map((rate, i) => rate / bare.rates[i]).toSorted((x, y) => x - y);
+  figure.pairs = {
+    quarter: pairs[pairs.length >> 2],
+    median: pairs[pairs.length >> 1],
+    threeQuarters: pairs[(3 * pairs.length) >> 2],
+  };
+  const side = ({ perSecond, p50, p99, cpuMs }) =>
+    `${perSecond.toFixed(0)}/s, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, ${cpuMs.toFixed(2)} ms of CPU`;
   console.log(
-    `${name}: ${side(figure.ours)}; bare with ${statements.total} statements: ${side(figure.bare)}; ratio ${ratio.toFixed(2)}`,
+    `${name}: ${side(ours)}; bare with ${statements.total} statements: ${side(bare)}; ratio ${figure.ratio.toFixed(2)} ` +
+      `(half of the pairs from ${figure.pairs.quarter.toFixed(2)} to ${figure.pairs.threeQuarters.toFixed(2)})`,
   );
   return figure;
 }
 
-/** A share of time for one side, from a process of its own that ends by itself. */
-async function slice({ origin, head, body }, seconds) {
-  const args = [here('generate.mjs'), origin, String(seconds), values.connections];
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  child.stdin.end(JSON.stringify({ head, body }));
+/** Load from a process of its own, which ends by itself. */
+async function generate(sides, windows, warmUp) {
+  const child = spawn(process.execPath, [here('generate.mjs')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const connections = Number(values.connections);
+  child.stdin.end(JSON.stringify({ sides, connections, windowMs: WINDOW_MS, windows, warmUp }));
   let text = '';
   for await (const piece of child.stdout) text += piece;
-  const result = JSON.parse(text);
-  if (result.failed > 0) throw new Error(`${result.failed} requests failed, such as: ${result.failure}`);
-  return result;
+  if (text === '') throw new Error('the load generator failed');
+  return JSON.parse(text);
 }
 
-function summary(slices) {
-  return Object.fromEntries(['perSecond', 'p50', 'p99'].map((key) => [key, median(slices.map((one) => one[key]))]));
+/** Processor time that a server process has had, which the rest of the machine does not change; NaN where /proc is missing. */
+function cpuMs(pid) {
+  if (!existsSync('/proc/self/stat')) return Number.NaN;
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  // User and system time in hundredths of a second.
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-function median(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+function summary({ perSecond, p50, p99, requests, cpuMs }) {
+  return { perSecond, p50, p99, requests, cpuMs };
 }
 
 function commit() {

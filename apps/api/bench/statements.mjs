@@ -34,11 +34,11 @@ export async function countStatements(databaseUrl, logFile, load) {
 }
 
 function perRequest(log, requests) {
-  const statements = [...log.matchAll(/LOG: {2}(?:statement|execute [^:]+):\s+(\w+)/g)].map(([, word]) => word.toUpperCase());
+  const [, ...statements] = log.split(/LOG: {2}(?:statement|execute [^:]+): /);
+  const changes = statements.filter((text) => /\b(INSERT INTO|UPDATE|DELETE FROM)\b/.test(text));
   // What the server does beside, each second or so, is less than one for each request.
-  const count = (...words) => Math.floor(statements.filter((word) => words.includes(word)).length / requests);
-  const inserts = count('INSERT', 'UPDATE', 'DELETE');
-  const transactions = count('BEGIN');
-  const total = Math.floor(statements.length / requests);
+  const each = (some) => Math.floor(some.length / requests);
+  const [total, inserts] = [each(statements), each(changes)];
+  const transactions = each(statements.filter((text) => text.startsWith('BEGIN')));
   return { total, inserts, selects: total - inserts - 2 * transactions, transactions };
 }

@@ -32,16 +32,10 @@ export async function makeTarget(url, key, databaseUrl) {
   const createJob = () => answer(fetch(`${url}/v1/fine_tuning/jobs`, { method: 'POST', headers: json, body }));
   const job = await createJob();
   const db = connectDatabase(databaseUrl, { maxConnections: 1 });
-  await appendEvents(
-    db,
-    job.id,
-    Array.from({ length: EVENTS }, (_, i) => ({
-      dedupeKey: `bench:${i}`,
-      message: `Step ${i}/${EVENTS}`,
-      type: 'metrics',
-      data: { step: i, train_loss: 0.5 },
-    })),
-  );
+  for (let from = 0; from < EVENTS; from += 50) {
+    const some = Array.from({ length: 50 }, (_, i) => from + i);
+    await appendEvents(db, job.id, some.map(stepEvent));
+  }
   await disconnectDatabase(db);
 
   const get = (path) => ({
@@ -62,6 +56,13 @@ export async function makeTarget(url, key, databaseUrl) {
     },
   };
 }
+
+const stepEvent = (step) => ({
+  dedupeKey: `bench:${step}`,
+  message: `Step ${step}/${EVENTS}: training loss=0.50`,
+  type: 'metrics',
+  data: { step, train_loss: 0.5 },
+});
 
 function head(method, path, key, body) {
   const content =

@@ -14,7 +14,7 @@ const stopSignal = new Promise<string>((resolve) => {
 });
 try {
   const config = parseConfig(process.env);
-  logger = createLogger({ name: 'api', level: config.logLevel });
+  logger = createLogger({ name: 'api', level: config.logLevel, buffered: true });
   const server = await startServer(config, logger);
   // Logs hide keys, so this one line is for the operator's eyes and goes to standard error.
   if (server.generatedKey) process.stderr.write(`API key, shown only now: ${server.generatedKey}\n`);

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { connectDatabase, disconnectDatabase, ensureFirstKey } from '@polymode/db';
-import { findBaseModel, listBaseModels, parameterCount } from '@polymode/policy/registry';
 import { openQueue } from '@polymode/queue';
 import { openStorage } from '@polymode/storage';
 import { createLogger, type Logger } from '@polymode/telemetry';
@@ -8,6 +7,7 @@ import { openGraderServices } from '@polymode/verifiers';
 import { buildApp } from './app.js';
 import type { ApiConfig } from './config.js';
 import { startHousekeeping } from './housekeeping.js';
+import { modelsIn } from './models-on-disk.js';
 import { startWebhooks } from './webhook-delivery.js';
 
 export interface ApiServer {
@@ -47,12 +47,7 @@ export async function startServer(
       storage,
       queue,
       logger,
-      listBaseModels: () => listBaseModels(config.modelDirs),
-      parameterCount: async (id) => {
-        const model = findBaseModel(id, config.modelDirs);
-        // A damaged file fails the job, with what is wrong with it; it is no reason to refuse the request.
-        return model && (await parameterCount(model).catch(() => undefined));
-      },
+      ...modelsIn(config.modelDirs),
       graderServices,
       maxUploadBytes: config.maxUploadBytes,
       requestsPerMinute: config.requestsPerMinute,

@@ -1,24 +1,32 @@
-// `npm run bench`: our figures beside those of PyTorch, transformers and TRL (packages/trainer/bench says what and how), and what
-// serving costs (apps/worker/bench). `npm run bench -- inference …` runs one of them, with its own options.
+// `npm run bench`: the API's load beside a bare Fastify route (apps/api/bench), what serving models costs (apps/worker/bench), and
+// training, sampling and grading beside PyTorch, transformers and TRL (packages/trainer/bench). `npm run bench -- load` runs one of
+// them; options after its name are its own.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { prepare, root } from './prepare.mjs';
 
 const BENCHES = {
-  trainer: ['packages', 'trainer', 'bench', 'bench.mjs'],
-  inference: ['apps', 'worker', 'bench', 'inference.mjs'],
+  load: 'apps/api/bench/load.mjs',
+  inference: 'apps/worker/bench/inference.mjs',
+  trainer: 'packages/trainer/bench/bench.mjs',
 };
 
-await prepare();
 const [first, ...rest] = process.argv.slice(2);
-if (first in BENCHES) process.exit(await run(first, rest));
-// Options are the trainer's, as they have always been; the others run with theirs as they are.
-const codes = [await run('trainer', process.argv.slice(2))];
-if (first === undefined) codes.push(await run('inference', []));
+const named = Object.hasOwn(BENCHES, first ?? '');
+if (first !== undefined && !named && !first.startsWith('-')) {
+  console.error(`There is no bench '${first}'. There are ${Object.keys(BENCHES).join(', ')}.`);
+  process.exit(2);
+}
+await prepare();
+const codes = [];
+if (named) codes.push(await run(first, rest));
+// Options without a name are the trainer's.
+else if (first !== undefined) codes.push(await run('trainer', [first, ...rest]));
+else for (const name of Object.keys(BENCHES)) codes.push(await run(name, []));
 process.exit(Math.max(...codes));
 
 /** @returns its exit code */
 function run(name, options) {
-  const child = spawn(process.execPath, [join(root, ...BENCHES[name]), ...options], { cwd: root, stdio: 'inherit' });
+  const child = spawn(process.execPath, [join(root, BENCHES[name]), ...options], { cwd: root, stdio: 'inherit' });
   return new Promise((done) => child.on('close', (code) => done(code ?? 1)));
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- --figures load`: how fast the API answers, with PostgreSQL beside it on two cores, as a share of what a bare
+ * `npm run bench -- load`: how fast the API answers, with PostgreSQL beside it on two cores, as a share of what a bare
  * Fastify route reaches that sends as many SQL statements. README.md says how; the last line is JSON.
  */
 import { execFileSync, spawn } from 'node:child_process';

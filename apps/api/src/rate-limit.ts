@@ -2,6 +2,7 @@ import type { Caller } from '@polymode/db';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type {} from './auth.js'; // which gives requests their caller
 import { ApiError } from './errors.js';
 
 /** Seconds that a limit counts over. */

@@ -61,8 +61,14 @@ async function polymode([word, ...args]: string[], env: Record<string, string>):
   const said = { stdout: '', stderr: '' };
   const { stdout, stderr } = process;
   const [out, err] = [stdout.write.bind(stdout), stderr.write.bind(stderr)];
-  stdout.write = (text) => Boolean((said.stdout += text));
-  stderr.write = (text) => Boolean((said.stderr += text));
+  stdout.write = (text) => {
+    said.stdout += text;
+    return true;
+  };
+  stderr.write = (text) => {
+    said.stderr += text;
+    return true;
+  };
   try {
     await (word === 'keys' ? runKeys : runProjects)(args);
     return { code: 0, ...said };

@@ -1,7 +1,7 @@
 import { createApiKey, ensureFirstKey, revokeApiKey } from '@polymode/db';
 import OpenAI, { AuthenticationError, PermissionDeniedError, RateLimitError } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { duration } from '../src/rate-limit.js';
+import { duration } from '../src/duration.js';
 import { refusal, startTestApi, type TestApi, uploadRows, voxelRow } from './harness.js';
 
 let api: TestApi;

@@ -68,7 +68,7 @@ async function answer(
     send({ type: 'prompt', tokens: prompt.length, ...scored });
     for (const index of indices) send({ type: 'finish', index, reason: 'length', toolCalls: [], tokens: 0 });
   } else {
-    const running = indices.map((index) => complete(model, request, { prompt, options, tools, index }, listener));
+    const running = indices.map((index) => started(model, request, { prompt, options, tools, index }, listener));
     // Nothing is reported before the next turn of the event loop.
     send({ type: 'prompt', tokens: prompt.length, ...scored });
     const cancel = (): void => {
@@ -83,6 +83,16 @@ async function answer(
     }
   }
   if (!gone.aborted) send({ type: 'end' });
+}
+
+/** @throws InferenceError 400 for options that the sampler does not take */
+function started(...args: Parameters<typeof complete>): ReturnType<typeof complete> {
+  try {
+    return complete(...args);
+  } catch (cause) {
+    if (cause instanceof RangeError) throw new InferenceError(400, cause.message, { cause });
+    throw cause;
+  }
 }
 
 interface Wanted {

@@ -62,7 +62,7 @@ interface Slot {
 /** Completions that advance together at most, however much memory there is. */
 const MOST_ROWS = 64;
 /** The share of the budget that the caches of one model's completions may take beside it, at a length that is common. */
-const CACHE_SHARE = 0.25;
+const CACHE_SHARE = 0.5;
 const COMMON_TOKENS = 512;
 /** Seconds between two moments at which requests join and texts are heard of. */
 const SEGMENT_SECONDS = 0.1;

@@ -69,7 +69,7 @@ async function handle(
   try {
     const route = `${request.method} ${new URL(request.url ?? '/', 'http://worker').pathname}`;
     if (route === 'POST /generate') await serveGenerate(options, request, response, stream);
-    else if (route === 'GET /healthz') respond(response, 200, { status: 'ok', models: options.pool.loaded });
+    else if (route === 'GET /healthz') respond(response, 200, health(options, request));
     else if (route === 'GET /metrics') await serveMetrics(options, request, response);
     else throw new InferenceError(404, `there is no ${route} here`);
   } catch (error) {
@@ -108,6 +108,11 @@ async function serveGenerate(
     },
     'request served',
   );
+}
+
+/** That it is there; to those who show the token, what it has loaded. */
+function health({ pool, token }: InferenceServerOptions, request: IncomingMessage): object {
+  return { status: 'ok', ...(shows(request, token) ? { models: pool.loaded } : {}) };
 }
 
 async function serveMetrics(

@@ -133,6 +133,41 @@ describe('a completion', () => {
     expect((await server.generate({ input: chat(question), ...shaped })).texts).toEqual([expected.text]);
   });
 
+  it('joins those that run already, and does not wait for their end', async () => {
+    const never: [number, number][] = [[reference.tokenizer.stopTokens[0]!, -100]];
+    const hangUp = new AbortController();
+    const long = await server.post(
+      { input: chat(question), maxTokens: null, logitBias: never },
+      { signal: hangUp.signal },
+    );
+    const reader = long.body!.getReader();
+    let said = '';
+    const listening = (async () => {
+      for (let part = await reader.read(); !part.done; part = await reader.read()) said += Buffer.from(part.value);
+    })().catch(() => {});
+    while (!said.includes('"delta"')) await new Promise((resolve) => setTimeout(resolve, 5));
+    const { texts } = await server.generate({ input: text('one'), maxTokens: 4, temperature: 0 });
+    expect(said).not.toContain('"finish"');
+    hangUp.abort();
+    await listening;
+    expect((await server.generate({ input: text('one'), maxTokens: 4, temperature: 0 })).texts).toEqual(texts);
+  });
+
+  it('is counted, with the time to its first token and its tokens a second', async () => {
+    const label = '{base_model="polymode-tiny"}';
+    const names = ['time_to_first_token_seconds', 'tokens_per_second'].map(
+      (n) => `polymode_inference_${n}_count${label}`,
+    );
+    const before = await server.metrics();
+    await server.generate({ input: chat(question), n: 2, maxTokens: 30, logitBias: [[0, -100]] });
+    const after = await server.metrics();
+    for (const name of names) expect(after[name]! - (before[name] ?? 0)).toBe(2);
+    const said = 'polymode_inference_tokens_total{base_model="polymode-tiny",kind="completion"}';
+    expect(after[said]! - (before[said] ?? 0)).toBe(60);
+    expect(after.polymode_inference_models).toBe(1);
+    expect(after.polymode_inference_model_bytes).toBe(reference.bytes);
+  });
+
   it('arrives while it is said', async () => {
     const response = await server.post({
       input: chat(question),
@@ -202,6 +237,7 @@ describe('a request that cannot be served', () => {
     ['an empty prompt', { input: text('') }, 400, 'prompt', /empty/],
     ['a token beyond the vocabulary', { input: { type: 'tokens', tokens: [512] } }, 400, 'prompt', /0 to 511/],
     ['a bias of no token', { input: text('a'), logitBias: [[9999, 1]] }, 400, 'logit_bias', /9999/],
+    ['a temperature below 0', { input: text('a'), temperature: -1 }, 400, null, /temperature is -1/],
     ['a base model that is not there', { input: text('a'), baseModel: 'none' }, 404, 'model', /no base model 'none'/],
     ['a checkpoint that is not there', { input: text('a'), checkpointId: 'ftckpt_0' }, 404, 'model', /ftckpt_0/],
     [
@@ -234,6 +270,7 @@ describe('a request that cannot be served', () => {
     expect(await partial.json()).toMatchObject({ message: expect.stringMatching(/baseModel/), param: null });
     expect((await post(JSON.stringify({ text: 'x'.repeat(17 * 2 ** 20) }))).status).toBe(413);
     expect((await fetch(`${server.url}/elsewhere`)).status).toBe(404);
+    expect(await (await fetch(`${server.url}/healthz`)).json()).toEqual({ status: 'ok' });
   });
 });
 

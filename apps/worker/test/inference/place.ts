@@ -152,7 +152,10 @@ async function serve(place: Place, config: Partial<InferenceConfig>): Promise<Se
         }),
       );
     },
-    models: async () => ((await (await fetch(`${url}/healthz`)).json()) as { models: string[] }).models,
+    models: async () => {
+      const response = await fetch(`${url}/healthz`, { headers: { authorization: `Bearer ${token}` } });
+      return ((await response.json()) as { models: string[] }).models;
+    },
   };
 }
 

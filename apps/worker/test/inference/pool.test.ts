@@ -1,10 +1,13 @@
 import { mkdirSync, renameSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Engine } from '@polymode/autodiff';
 import type { CheckpointRecord } from '@polymode/db';
 import { findBaseModel } from '@polymode/policy/registry';
 import { createTrainer } from '@polymode/trainer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ModelPool, segmentOf } from '../../dist/inference/model-pool.js';
+import { openModelSource } from '../../dist/inference/model-source.js';
 import { chat, openPlace, type Place, type Refusal, referencePolicy, TINY, text, trainedBytes } from './place.js';
 
 let place: Place;
@@ -161,6 +164,35 @@ describe('models', () => {
     expect(await server.models()).toEqual(['mine']);
   });
 
+  it('come back on a new engine when theirs has failed', async () => {
+    const engines: Engine[] = [];
+    const pool = new ModelPool({
+      source: openModelSource(place.db, place.storage, []),
+      openEngine: () => {
+        engines.push(new Engine());
+        return engines.at(-1)!;
+      },
+      budgetBytes: 2 ** 30,
+    });
+    const say = async () => {
+      const { model, release } = await pool.lease({ baseModel: TINY, checkpointId: adapters[0].id });
+      try {
+        const options = { maxTokens: 8, stopTokens: [], temperature: 0 };
+        return (await model.batch.add({ prompt: [40, 41, 42], random: 1, options }).completions)[0]!.tokens;
+      } finally {
+        release();
+      }
+    };
+    const expected = await say();
+    await engines[0]!.close();
+    expect(await say()).toEqual(expected);
+    expect(engines).toHaveLength(2);
+    expect(pool.loaded).toEqual([TINY, adapters[0].id].sort());
+    await pool.close();
+    expect(engines[1]!.ended).toBe(true);
+    await expect(pool.lease({ baseModel: TINY, checkpointId: null })).rejects.toThrow('this worker is stopping');
+  });
+
   it('and the engine go when nothing was asked for long, and come back', async () => {
     const server = await place.serve({ idleSeconds: 0.05 });
     const { texts } = await server.generate(said(adapters[1]));
@@ -168,6 +200,11 @@ describe('models', () => {
     expect(await modelBytes(server)).toBe(0);
     expect((await server.generate(said(adapters[1]))).texts).toEqual(texts);
   });
+});
+
+it('segments are shorter for larger models', () => {
+  const parameters = [0.35e6, 56e6, 135e6, 500e6, 8e9];
+  expect(parameters.map((p) => segmentOf(4 * p))).toEqual([16, 4, 2, 1, 1]);
 });
 
 it('a job that trains in the same process goes on while requests are answered', async () => {

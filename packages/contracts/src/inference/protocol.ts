@@ -89,7 +89,10 @@ export const GenerateEvent = z.discriminatedUnion('type', [
     text: z.string().nullable(),
     logprobs: z.array(TokenLogprob).nullable(),
   }),
-  /** More of completion `index`. Its texts, joined, are its text; its `logprobs`, joined, are one for each of its tokens. */
+  /**
+   * More of completion `index`. Its texts, joined, are its text; its `logprobs`, joined, are one for each token of that text: not of
+   * a stop token, a stop string or a tool call.
+   */
   z.object({
     type: z.literal('delta'),
     index: z.int(),
@@ -112,7 +115,10 @@ export const GenerateEvent = z.discriminatedUnion('type', [
 ]);
 export type GenerateEvent = z.infer<typeof GenerateEvent>;
 
-/** 400: the request cannot be served as it is. 404: no such model here. 503: no memory for it now. 500: a fault of ours. */
+/**
+ * 400: the request cannot be served as it is. 401: the token is not this worker's. 404: no such model here. 413: more than 16 MiB.
+ * 503: no memory for it now. 500: a fault of ours.
+ */
 export const GenerateFailure = z.object({
   message: z.string(),
   /** Field of the API's request to change. */

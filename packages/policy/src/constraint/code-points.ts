@@ -53,32 +53,80 @@ export function complement(set: CodePoints): CodePoints {
  * @param escaped those that may be written as \u
  */
 export function character(builder: GrammarBuilder, set: CodePoints, escaped: CodePoints = ANY_CHARACTER): Piece {
-  const spellings = [...rawSpellings(set), ...shortSpellings(set), ...escapedSpellings(intersection(set, escaped))];
+  const states = spellingStates(set, escaped);
   return (next) => {
-    const start = builder.node();
-    // Spellings that begin with the same range go the same way.
-    const targets = new Map<string, number>();
-    for (const spelling of spellings) {
-      let at = start;
-      let path = '';
-      for (const [i, [low, high]] of spelling.entries()) {
-        path += `${low}-${high} `;
-        const last = i === spelling.length - 1;
-        const from = at;
-        if (!last && targets.has(path)) at = targets.get(path)!;
-        else {
-          at = last ? next : remember(targets, path, () => builder.node());
-          builder.nodes[from]!.bytes.push(low, high, at);
-        }
-      }
+    const nodes = states.map((_, i) => (i === 0 ? next : builder.node()));
+    for (const [i, edges] of states.entries()) {
+      for (const { low, high, to } of edges) builder.nodes[nodes[i]!]!.bytes.push(low, high, nodes[to]!);
     }
-    return start;
+    return nodes.at(-1)!;
   };
 }
 
+interface ByteEdge {
+  readonly low: number;
+  readonly high: number;
+  readonly to: number;
+}
+
+const known = new Map<string, readonly (readonly ByteEdge[])[]>();
+/** Sets whose spellings are kept; a pattern has few. */
+const KEPT = 500;
+
+/** A deterministic automaton for the spellings: state 0 is the end, and the last one the beginning. */
+function spellingStates(set: CodePoints, escaped: CodePoints): readonly (readonly ByteEdge[])[] {
+  if (known.size >= KEPT) known.clear();
+  return remember(known, `${set.join()} ${escaped.join()}`, () => {
+    const states: ByteEdge[][] = [[]];
+    const numbers = new Map<string, number>([['', 0]]);
+    const build = (spellings: readonly Spelling[]): number => {
+      // Spellings of one character are none of another's beginning: all of these have ended, or none has.
+      const ended = spellings[0]!.length === 0;
+      const key = ended
+        ? ''
+        : [...new Set(spellings.map((s) => s.map((ranges) => ranges.join('|')).join('/')))].sort().join();
+      const found = numbers.get(key);
+      if (found !== undefined) return found;
+      const edges = cut(spellings).map(({ low, high, rests }) => ({ low, high, to: build(rests) }));
+      const number = states.push(joined(edges)) - 1;
+      numbers.set(key, number);
+      return number;
+    };
+    const all = [...rawSpellings(set), ...shortSpellings(set), ...escapedSpellings(intersection(set, escaped))];
+    if (all.length === 0) states.push([]);
+    else build(all);
+    return states;
+  });
+}
+
+/** The first bytes of spellings, in ranges that each leave the same rests. */
+function cut(spellings: readonly Spelling[]): { low: number; high: number; rests: Spelling[] }[] {
+  const starts = new Set<number>();
+  for (const [ranges] of spellings) for (const [low, high] of ranges!) starts.add(low).add(high + 1);
+  const order = [...starts].sort((x, y) => x - y);
+  return order.flatMap((low, i) => {
+    const rests = spellings
+      .filter(([ranges]) => ranges!.some(([x, y]) => x <= low && low <= y))
+      .map(([, ...rest]) => rest);
+    return rests.length === 0 ? [] : [{ low, high: order[i + 1]! - 1, rests }];
+  });
+}
+
+/** Neighbours with one target as one. */
+function joined(edges: readonly ByteEdge[]): ByteEdge[] {
+  const out: ByteEdge[] = [];
+  for (const edge of edges) {
+    const last = out.at(-1);
+    if (last !== undefined && last.to === edge.to && last.high + 1 === edge.low)
+      out[out.length - 1] = { ...last, high: edge.high };
+    else out.push(edge);
+  }
+  return out;
+}
+
 type Range = readonly [number, number];
-/** A string of bytes, each from a range. */
-type Spelling = readonly Range[];
+/** A string of bytes, each from some ranges. */
+type Spelling = readonly (readonly Range[])[];
 
 /** All but printable ASCII. */
 export const UNUSUAL: CodePoints = complement([[0x20, 0x7e]]);
@@ -91,7 +139,7 @@ function rawSpellings(set: CodePoints): Spelling[] {
   return intersection(set, RAW_UNESCAPED).flatMap(([low, high]) =>
     UTF8_LENGTHS.flatMap(([first, last]) => {
       const [a, b] = [Math.max(low, first), Math.min(high, last)];
-      return a > b ? [] : digitRanges(utf8(a), utf8(b), 0x80, 0xbf);
+      return a > b ? [] : digitRanges(utf8(a), utf8(b), 0x80, 0xbf).map((ranges) => ranges.map((range) => [range]));
     }),
   );
 }
@@ -116,7 +164,7 @@ const SHORT = new Map([
   [0x09, 't'],
 ]);
 
-const exactly = (text: string): Range[] => [...new TextEncoder().encode(text)].map((b) => [b, b]);
+const exactly = (text: string): Range[][] => [...new TextEncoder().encode(text)].map((b) => [[b, b]]);
 
 function shortSpellings(set: CodePoints): Spelling[] {
   return [...SHORT]
@@ -141,12 +189,7 @@ function escapedSpellings(set: CodePoints): Spelling[] {
 /** \u and four digits, in small letters or large. */
 function hexSpellings(low: number, high: number): Spelling[] {
   const digits = (c: number): number[] => [c >> 12, (c >> 8) & 15, (c >> 4) & 15, c & 15];
-  return digitRanges(digits(low), digits(high), 0, 15).flatMap((ranges) =>
-    ranges.reduce<Range[][]>(
-      (heads, range) => hexDigits(range).flatMap((digit) => heads.map((head) => [...head, digit])),
-      [exactly('\\u')],
-    ),
-  );
+  return digitRanges(digits(low), digits(high), 0, 15).map((ranges) => [...exactly('\\u'), ...ranges.map(hexDigits)]);
 }
 
 function hexDigits([low, high]: Range): Range[] {

@@ -39,6 +39,7 @@ const PATTERNS = [
   'a[]|b',
   '^[^]$',
   '^\\S\\D\\W$',
+  '($|a)(a|^)',
 ];
 
 const letters = fc.constantFrom('a', 'b', 'c', '-', '1', ' ', '\n', 'é', '😀', '/', '.', '_', '\u2028', '\ufeff');

@@ -119,7 +119,8 @@ function determinize(nfa: readonly Edge[][], start: number, accept: number): Aut
       return sets.push(set) - 1;
     });
   };
-  numberOf(closure([start], ['nothing', 'beginning']));
+  // Not under its key: a text that comes back to these states is no longer at its beginning.
+  sets.push(closure([start], ['nothing', 'beginning']));
   const states: AutomatonState[] = [];
   for (let i = 0; i < sets.length; i++) {
     const edges = sets[i]!.flatMap((at) => nfa[at]!).filter(

@@ -4,6 +4,7 @@ import { FORMATS } from './formats.js';
 import { type Located, type Schema, type SchemaObject, TYPES, type Type } from './keywords.js';
 import type { NumberLimits } from './numbers.js';
 import { type Automaton, PatternError, patternAutomaton } from './pattern.js';
+import { remember } from './remember.js';
 
 export interface Shape {
   readonly pointer: string;
@@ -158,9 +159,15 @@ function stringShape(schemas: readonly Plain[]): StringShape {
   };
 }
 
+const SOURCES = new Set(FORMATS.values());
+/** Automata of formats, which many schemas have. */
+const formats = new Map<string, Automaton>();
+
 /** @throws SchemaError where the pattern stands */
 export function automatonOf({ pointer, source }: StringShape['patterns'][number]): Automaton {
-  return patternAt(pointer, () => patternAutomaton(source));
+  return patternAt(pointer, () =>
+    SOURCES.has(source) ? remember(formats, source, () => patternAutomaton(source)) : patternAutomaton(source),
+  );
 }
 
 /** What `make` makes; a failure of a pattern is one of the schema. */

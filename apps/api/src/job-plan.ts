@@ -16,6 +16,7 @@ import {
   type SupervisedMethod,
 } from '@polymode/contracts';
 import { type FileRecord, getFile } from '@polymode/db';
+import { compileSchema, SchemaError } from '@polymode/policy/json-schema';
 import { GRADING_TIMEOUT_MS, type Grader, type Outcome, schemaProblem } from '@polymode/verifiers';
 import type { z } from 'zod';
 import type { ApiDependencies } from './dependencies.js';
@@ -161,6 +162,12 @@ function responseFormat(path: string, requested: ResponseFormat | null | undefin
   const at = `${path}.json_schema.schema`;
   if (problem !== null)
     throw badRequest(`Invalid '${at}': it is no JSON Schema: ${problem}.`, at, 'invalid_json_schema');
+  try {
+    compileSchema(json_schema.schema);
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    throw badRequest(`Invalid '${at}': ${error.message}`, at, 'invalid_json_schema');
+  }
   requireStorable(json_schema, [path, 'json_schema']);
   return { type, json_schema: { ...json_schema, strict: json_schema.strict ?? false } };
 }

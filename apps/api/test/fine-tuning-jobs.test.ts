@@ -153,6 +153,7 @@ describe('creating a job', () => {
       [named({ schema: [] }), `${at}.json_schema.schema`, ''],
       [named({ schema: { type: 'text' } }), `${at}.json_schema.schema`, '/type must be'],
       [named({ schema: { properties: { a: { minimum: 'b' } } } }), `${at}.json_schema.schema`, '/properties/a/minimum'],
+      [named({ schema: { properties: { a: { not: { const: 1 } } } } }), `${at}.json_schema.schema`, '/properties/a'],
       [{ ...format, schema }, `${at}.schema`, ''],
     ] as const) {
       const error = await refusal(asking(wrong));

@@ -59,6 +59,9 @@ export async function readJobInput(
         ...(await files<TrainRow>()),
         method: 'reinforcement',
         grader,
+        ...(reinforcement.response_format === null
+          ? {}
+          : { completionSchema: reinforcement.response_format.json_schema.schema }),
         grading: {
           outcome: compileOutcome(reinforcement.outcome, grader),
           maxErrorShare: reinforcement.max_grader_error_share,

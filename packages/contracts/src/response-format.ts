@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** `response_format` of reinforcement: answers are to be JSON that a schema accepts, which graders read as `sample.output_json`. */
+/** `response_format` of reinforcement: answers are JSON that a schema accepts, which graders read as `sample.output_json`. */
 export const ResponseFormat = z.strictObject({
   type: z.literal('json_schema', { error: "Supported values are: 'json_schema'." }),
   json_schema: z.strictObject({
@@ -8,7 +8,7 @@ export const ResponseFormat = z.strictObject({
     description: z.string().optional(),
     /** False when left out. */
     strict: z.boolean().nullish(),
-    /** A JSON Schema; `schemaProblem` of @polymode/verifiers checks it. */
+    /** A JSON Schema that sampling can keep to; @polymode/policy/json-schema checks it. */
     schema: z.record(z.string(), z.unknown()),
   }),
 });

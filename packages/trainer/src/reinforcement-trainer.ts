@@ -1,5 +1,6 @@
 import { objectives } from '@polymode/objectives';
-import { uniforms } from '@polymode/policy';
+import { type Constraint, uniforms } from '@polymode/policy';
+import { completionConstraint, formatWarnings } from './completion-format.js';
 import { TrainerInputError } from './errors.js';
 import { type JobParts, JobTrainer } from './job-trainer.js';
 import { type JobDemand, reinforcementDemand } from './memory-demand.js';
@@ -21,11 +22,12 @@ const STREAM = { train: 0, validation: 1 } as const;
 
 /** Reinforcement: groups of completions are sampled, graded, and weighed against each other. */
 export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHyperparameters> {
-  readonly warnings = [];
+  readonly warnings: readonly string[];
   private readonly train: readonly Prompt[];
   private readonly validation: readonly Prompt[];
+  private readonly constraint: Constraint | null;
 
-  /** @throws TrainerInputError naming the lines whose prompts are too long */
+  /** @throws TrainerInputError naming the lines whose prompts are too long, or what a schema of completions has that cannot be kept */
   constructor(
     protected override readonly options: ReinforcementOptions,
     parts: JobParts,
@@ -38,6 +40,8 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
     if (this.train.length === 0) {
       throw new TrainerInputError('invalid_n_examples', 'training_file', 'Training file has 0 example(s)');
     }
+    this.constraint = completionConstraint(options.completionSchema, tokenizer, model.config);
+    this.warnings = formatWarnings(this.constraint, options.hyperparameters.max_completion_tokens);
   }
 
   protected sampleTokens(): readonly number[] {
@@ -123,6 +127,9 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
         stopStrings: h.stop,
         decode: (tokens) => this.tokenizer.decode(tokens),
         stopTokens: this.tokenizer.stopTokens,
+        ...(this.constraint === null
+          ? {}
+          : { allowed: this.constraint.allowed({ maxTokens: h.max_completion_tokens }) }),
       },
       (tokens) => this.tokenizer.decode(tokens),
     );

@@ -119,6 +119,8 @@ export interface ReinforcementOptions extends JobOptions<TrainRow, Reinforcement
   readonly method: 'reinforcement';
   readonly grader: Grader;
   readonly grading?: GradingSettings;
+  /** JSON Schema of the completions: no token that would break it is drawn. @defaultValue any text */
+  readonly completionSchema?: Readonly<Record<string, unknown>>;
 }
 export interface SupervisedOptions extends JobOptions<SupervisedRow, LearnerHyperparameters> {
   readonly method: 'supervised';

@@ -1,3 +1,6 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Engine } from '@polymode/autodiff';
 import {
   compileConstraint,
@@ -456,6 +459,19 @@ describe('tool calls', () => {
     expect(() => compileToolConstraint([{ name: 'x', parameters: { type: 'string' } }], tokenizer)).toThrow(
       '/0/parameters asks for types',
     );
+  });
+});
+
+describe('the light sub-path', () => {
+  it('imports nothing but its own files', async () => {
+    const dir = dirname(fileURLToPath(import.meta.resolve('@polymode/policy/json-schema')));
+    const files = (await readdir(dir)).filter((name) => name.endsWith('.js'));
+    expect(files.length).toBeGreaterThan(15);
+    for (const name of files) {
+      const source = await readFile(join(dir, name), 'utf8');
+      for (const [, from] of source.matchAll(/(?:from|import) ?\(?['"]([^'"]+)['"]/g))
+        expect(from, name).toMatch(/^\.\/[a-z-]+\.js$/);
+    }
   });
 });
 

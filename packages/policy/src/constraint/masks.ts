@@ -22,8 +22,8 @@ interface Part extends Mask {
   readonly exits: readonly number[];
 }
 
-/** Bytes of masks kept. */
-const KEPT = 24 * 2 ** 20;
+/** Bytes of masks kept, of parts and of wholes each. */
+const KEPT = 12 * 2 ** 20;
 
 /** Nodes of the prefix tree from one to before another, which lie below one at `depth`; the state there. */
 interface Walk {

@@ -21,8 +21,10 @@ const number = fc.oneof(
   fc.integer({ min: -20000, max: 20000 }).map((n) => n / 100),
   fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e300, max: 1e300 }).map((x) => x + 0),
 );
-/** Any JSON value. JSON has no −0. */
-const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+/** Any JSON value, but for numbers above 1.7e308. JSON has no −0. */
+const json = fc
+  .jsonValue({ maxDepth: 2 })
+  .map((value) => JSON.parse(JSON.stringify(value).replace(/1\.[789]\d*e\+308/g, '1e+308')) as unknown);
 const without = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 const strings: fc.Arbitrary<Example> = fc

@@ -41,8 +41,8 @@ export interface Grammar {
 /** A part of a rule: given the node that comes after it, the node that it begins with. */
 export type Piece = (next: number) => number;
 
-/** A schema of a megabyte fits; what unfolds to more than this does not. About 100 bytes each. */
-const MAX_NODES = 400_000;
+/** An enum of 20,000 names fits; what unfolds to more than this does not, so that no schema takes much more than a second. */
+const MAX_NODES = 200_000;
 
 /** Where every rule ends. */
 const END = 0;

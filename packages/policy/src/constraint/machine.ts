@@ -4,6 +4,7 @@
  * States and their successors are made when first met, and kept.
  */
 import type { Grammar } from './grammar.js';
+import { LEADS, PLAIN } from './plain.js';
 import { remember } from './remember.js';
 
 /** A node, and under it where to go on when its rule has ended. */
@@ -35,6 +36,8 @@ export class Frame {
 export class State {
   /** by byte: undefined until asked, null where no way goes on */
   readonly next: (State | null | undefined)[] = new Array(256).fill(undefined);
+  /** see `Machine.room`; null until asked */
+  room: Room | null = null;
 
   constructor(
     readonly id: string,
@@ -47,6 +50,14 @@ export class State {
     /** tokens that a short way to the end takes */
     readonly cost: number,
   ) {}
+}
+
+/** What a state makes of plain text (plain.ts). */
+export interface Room {
+  /** so many characters, whichever, may follow without an end of what is looked at; may be Infinity */
+  readonly characters: number;
+  /** no state among them costs more */
+  readonly worst: number;
 }
 
 /** Ways followed at once; of more the shortest are kept. That only ever takes away choices. */
@@ -110,6 +121,54 @@ export class Machine {
     const next = reached.length === 0 ? null : this.settle(reached);
     state.next[byte] = next;
     return next;
+  }
+
+  /** How much plain text may follow, as far as all of it leads to one state. @param most characters to look for */
+  room(state: State, most: number): Room {
+    const chain: State[] = [];
+    let room = state.room;
+    for (let at = state; room === null; ) {
+      const over = this.overCharacter(at);
+      if (over === null) room = { characters: 0, worst: 0 };
+      else if (over.next === at) room = { characters: Number.POSITIVE_INFINITY, worst: Math.max(at.cost, over.worst) };
+      else {
+        chain.push(at);
+        room = over.next.room ?? (chain.length > most ? { characters: 0, worst: 0 } : null);
+        at = over.next;
+        continue;
+      }
+      at.room = room;
+    }
+    for (let at = chain.pop(); at !== undefined; at = chain.pop()) {
+      const over = this.overCharacter(at)!;
+      room = { characters: room.characters + 1, worst: Math.max(room.worst, over.next.cost, over.worst) };
+      at.room = room;
+    }
+    return room;
+  }
+
+  /** The one state that all plain characters lead to, and the highest cost inside of them; null where there is none. */
+  private overCharacter(state: State): { next: State; worst: number } | null {
+    const next = this.step(state, PLAIN[0]!);
+    if (next === null || next.leaves || PLAIN.some((b) => this.step(state, b) !== next)) return null;
+    let worst = 0;
+    const seen = new Set<string>();
+    const whole = (at: State | null, more: number, low: number, high: number): boolean => {
+      if (at === null || at.leaves) return false;
+      worst = Math.max(worst, at.cost);
+      const key = `${at.id} ${more} ${low} ${high}`;
+      if (seen.has(key)) return true;
+      seen.add(key);
+      for (let b = low; b <= high; b++) {
+        const to = this.step(at, b);
+        if (more === 1 ? to !== next : !whole(to, more - 1, 0x80, 0xbf)) return false;
+      }
+      return true;
+    };
+    for (const { low, high, more, second } of LEADS) {
+      for (let b = low; b <= high; b++) if (!whole(this.step(state, b), more, ...second)) return null;
+    }
+    return { next, worst };
   }
 
   /** The state after some bytes; null where the text is none of the grammar's. */

@@ -22,8 +22,22 @@ interface Part extends Mask {
   readonly exits: readonly number[];
 }
 
-/** Bytes of masks kept. */
-const KEPT = 24 * 2 ** 20;
+/** Bytes of masks kept, of parts and of wholes each. */
+const KEPT = 12 * 2 ** 20;
+
+/** Nodes of the prefix tree from one to before another, which lie below one at `depth`; the state there. */
+interface Walk {
+  readonly from: number;
+  readonly to: number;
+  readonly depth: number;
+  readonly start: State;
+  /** gets the tokens */
+  readonly words: Uint32Array;
+  /** cost of states that tokens may lead to @defaultValue any */
+  readonly most?: number;
+  /** gets nodes with more below, at which a way leaves */
+  readonly exits?: number[];
+}
 
 interface Place {
   readonly node: number;
@@ -60,12 +74,7 @@ export class Masks {
   within(state: State, left: number): Mask {
     return this.wholes.get(`${state.id} within ${left}`, () => {
       const words = new Uint32Array(this.words);
-      let worst = 0;
-      this.walk(0, this.trie.byte.length, 0, state, (node, { cost }) => {
-        if (cost + 1 > left) return;
-        worst = Math.max(worst, cost);
-        this.allow(words, node);
-      });
+      const worst = this.walk({ from: 0, to: this.trie.byte.length, depth: 0, start: state, words, most: left - 1 });
       if (state.complete) this.allowStop(words);
       return { words, worst };
     });
@@ -83,10 +92,9 @@ export class Masks {
       if (part.exits.length === 0 || this.machine.isEnd(under)) continue;
       const after = this.machine.below(under);
       for (const exit of part.exits) {
-        this.walk(exit + 1, this.trie.end[exit]!, this.trie.depth[exit]!, after, (node, { cost }) => {
-          worst = Math.max(worst, cost);
-          this.allow(words, node);
-        });
+        const { end, depth } = this.trie;
+        const below = { from: exit + 1, to: end[exit]!, depth: depth[exit]!, start: after, words };
+        worst = Math.max(worst, this.walk(below));
       }
     }
     if (state.complete) this.allowStop(words);
@@ -120,59 +128,49 @@ export class Masks {
   private part(path: readonly Place[]): Part {
     const words = new Uint32Array(this.words);
     const exits: number[] = [];
-    let worst = 0;
-    this.walk(
-      0,
-      this.trie.byte.length,
-      0,
-      this.machine.part(path),
-      (node, { cost }) => {
-        worst = Math.max(worst, cost);
-        this.allow(words, node);
-      },
-      exits,
-    );
+    const start = this.machine.part(path);
+    const worst = this.walk({ from: 0, to: this.trie.byte.length, depth: 0, start, words, exits });
     return { words, worst, exits };
   }
 
-  /**
-   * Follows the nodes of the prefix tree from `from` to before `to`, which lie below one at `depth`.
-   *
-   * @param found called for each that ends a token
-   * @param exits gets those with more below, at which a way leaves
-   */
-  private walk(
-    from: number,
-    to: number,
-    depth: number,
-    start: State,
-    found: (node: number, state: State) => void,
-    exits: number[] | null = null,
-  ): void {
-    const { machine, stack } = this;
-    const { byte, depth: depths, end, token } = this.trie;
+  /** Allows the tokens of a part of the prefix tree that a state can read. @returns the highest cost that one leads to */
+  private walk({ from, to, depth, start, words, most = Number.POSITIVE_INFINITY, exits }: Walk): number {
+    const { machine, stack, trie } = this;
+    const { byte, depth: depths, end, token, plain } = trie;
+    let highest = 0;
     stack[depth] = start;
     for (let i = from; i < to; ) {
       const at = depths[i]!;
       const before = stack[at - 1]!;
-      const b = byte[i]!;
-      const known = before.next[b];
-      const state = known === undefined ? machine.step(before, b) : known;
+      if (plain[i]! > 0) {
+        const room = before.room ?? machine.room(before, trie.longest);
+        if (plain[i]! <= room.characters && room.worst <= most) {
+          // All below is read without a change that counts: most tokens of a string.
+          highest = Math.max(highest, room.worst);
+          for (const last = end[i]!; i < last; i++) if (token[i]! >= 0) this.allow(words, token[i]!);
+          continue;
+        }
+      }
+      const known = before.next[byte[i]!];
+      const state = known === undefined ? machine.step(before, byte[i]!) : known;
       if (state === null) {
         i = end[i]!;
         continue;
       }
-      if (token[i]! >= 0) found(i, state);
-      if (exits !== null && state.leaves && end[i]! > i + 1) exits.push(i);
+      if (token[i]! >= 0 && state.cost <= most) {
+        if (state.cost > highest) highest = state.cost;
+        this.allow(words, token[i]!);
+      }
+      if (exits !== undefined && state.leaves && end[i]! > i + 1) exits.push(i);
       stack[at] = state;
       i++;
     }
+    return highest;
   }
 
-  private allow(words: Uint32Array, node: number): void {
-    const token = this.trie.token[node]!;
-    words[token >> 5]! |= 1 << (token & 31);
-    for (const twin of this.trie.twins.get(node) ?? []) words[twin >> 5]! |= 1 << (twin & 31);
+  private allow(words: Uint32Array, first: number): void {
+    const { twin } = this.trie;
+    for (let token = first; token >= 0; token = twin[token]!) words[token >> 5]! |= 1 << (token & 31);
   }
 
   private allowStop(words: Uint32Array): void {

@@ -20,7 +20,7 @@ const FRACTION = 24;
 
 /**
  * A rule for numbers within limits. Without limits: up to 21 digits before the point, or scientific notation of magnitudes below
- * 1e308, which is how JSON.stringify writes. Integers without bounds are the safe ones; other numbers with bounds have no
+ * 1.7e308, which is how JSON.stringify writes. Integers without bounds are the safe ones; other numbers with bounds have no
  * exponent and 15 digits in all.
  *
  * @returns null when there is no such number
@@ -90,10 +90,18 @@ function anyNumber(builder: GrammarBuilder): Piece {
     builder.oneOf([builder.text('e'), builder.text('E')]),
     builder.oneOf([positive, negative]),
   ]);
+  // What is below 1.7e308 is a double.
+  const largest = sequence([
+    builder.text('1'),
+    builder.optional(sequence([builder.text('.'), builder.byte(0x30, 0x36), upTo(builder, digit, FRACTION - 1)])),
+    builder.oneOf([builder.text('e'), builder.text('E')]),
+    builder.optional(builder.text('+')),
+    builder.text('308'),
+  ]);
   const wholePart = builder.oneOf([builder.text('0'), sequence([builder.byte(0x31, 0x39), upTo(builder, digit, 20)])]);
   return sequence([
     builder.optional(builder.text('-')),
-    builder.oneOf([sequence([wholePart, fraction]), sequence([digit, fraction, exponent])]),
+    builder.oneOf([sequence([wholePart, fraction]), sequence([digit, fraction, exponent]), largest]),
   ]);
 }
 

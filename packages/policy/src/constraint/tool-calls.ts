@@ -6,6 +6,7 @@ import { pointerTo, SchemaError } from './error.js';
 import { finish } from './finish.js';
 import { type Grammar, GrammarBuilder, type Piece, sequence } from './grammar.js';
 import { JsonRules, type JsonStyle } from './json-rules.js';
+import { LEADS } from './plain.js';
 import { SchemaRules } from './schema.js';
 
 export interface Tool {
@@ -92,19 +93,12 @@ function longestEnd(word: string, text: string): number {
   return 0;
 }
 
-/** A character of more than one byte (The Unicode Standard, table 3-7). */
+/** A character of more than one byte. */
 function beyondAscii(builder: GrammarBuilder): Piece {
-  const bytes = (...ranges: readonly (readonly [number, number])[]): Piece =>
-    sequence(ranges.map(([low, high]) => builder.byte(low, high)));
-  const tail = [0x80, 0xbf] as const;
-  return builder.oneOf([
-    bytes([0xc2, 0xdf], tail),
-    bytes([0xe0, 0xe0], [0xa0, 0xbf], tail),
-    bytes([0xe1, 0xec], tail, tail),
-    bytes([0xed, 0xed], [0x80, 0x9f], tail),
-    bytes([0xee, 0xef], tail, tail),
-    bytes([0xf0, 0xf0], [0x90, 0xbf], tail, tail),
-    bytes([0xf1, 0xf3], tail, tail, tail),
-    bytes([0xf4, 0xf4], [0x80, 0x8f], tail, tail),
-  ]);
+  const more = (n: number): Piece => sequence(Array.from({ length: n }, () => builder.byte(0x80, 0xbf)));
+  return builder.oneOf(
+    LEADS.map(({ low, high, more: after, second }) =>
+      sequence([builder.byte(low, high), builder.byte(...second), more(after - 1)]),
+    ),
+  );
 }

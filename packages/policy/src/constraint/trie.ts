@@ -1,3 +1,5 @@
+import { plainBelow } from './plain.js';
+
 /** The bytes of a vocabulary's tokens as a prefix tree, laid out so that a walk over it is one pass over arrays. */
 
 export interface Trie {
@@ -11,8 +13,10 @@ export interface Trie {
   readonly end: Int32Array;
   /** the token whose bytes end here, or −1 */
   readonly token: Int32Array;
-  /** more tokens of the same bytes */
-  readonly twins: ReadonlyMap<number, readonly number[]>;
+  /** by token: another of the same bytes, or −1 */
+  readonly twin: Int32Array;
+  /** see `plainBelow` */
+  readonly plain: Uint16Array;
   /** bytes of each token; null for those that are never part of a text */
   readonly bytes: readonly (Uint8Array | null)[];
   /** bytes of the longest token */
@@ -40,7 +44,7 @@ export function trieOf(size: number, bytesOf: (token: number) => Uint8Array | nu
   const total = sorted.reduce((sum, { text }) => sum + text.length, 0);
   const [byte, depth] = [new Uint8Array(total), new Uint16Array(total)];
   const [end, tokens] = [new Int32Array(total), new Int32Array(total).fill(-1)];
-  const twins = new Map<number, number[]>();
+  const twin = new Int32Array(size).fill(-1);
   const open: number[] = [];
   let count = 0;
   let before = '';
@@ -54,19 +58,19 @@ export function trieOf(size: number, bytesOf: (token: number) => Uint8Array | nu
       open.push(count++);
     }
     const last = open.at(-1)!;
-    if (tokens[last]! < 0) tokens[last] = token;
-    else twins.set(last, [...(twins.get(last) ?? []), token]);
+    twin[token] = tokens[last]!;
+    tokens[last] = token;
     before = text;
   }
   while (open.length > 0) end[open.pop()!] = count;
   const longest = sorted.reduce((most, { text }) => Math.max(most, text.length), 0);
+  const nodes = { byte: byte.slice(0, count), depth: depth.slice(0, count), end: end.slice(0, count) };
   const trie = {
     size,
-    byte: byte.slice(0, count),
-    depth: depth.slice(0, count),
-    end: end.slice(0, count),
+    ...nodes,
+    plain: plainBelow(nodes.byte, nodes.depth, nodes.end),
     token: tokens.slice(0, count),
-    twins,
+    twin,
     bytes,
     longest,
   };

@@ -50,9 +50,11 @@ try {
   const { config, otherFiles } = await readModel(folder);
   const { stopTokens } = await tokenizerOf(otherFiles);
   const never = stopTokens.map((token) => [token, -1000]);
+  /** Of request i: half to one and a half times as many as asked for, so that requests do not all end together. */
+  const lengthOf = (i) => Math.round(tokens * (0.5 + ((i * 0.618034) % 1)));
   const prompt = (i) => Array.from({ length: promptTokens }, (_, k) => 3 + ((7 * i + 31 * k) % (config.vocabSize - 3)));
   console.log(
-    `${cpus()[0].model}, ${threads} thread${threads === 1 ? '' : 's'}; ${basename(folder)}; prompts of ${promptTokens}, completions of ${tokens} tokens, ` +
+    `${cpus()[0].model}, ${threads} thread${threads === 1 ? '' : 's'}; ${basename(folder)}; prompts of ${promptTokens}, completions of ${tokens} tokens on average, ` +
       `${requests} a client`,
   );
 
@@ -66,7 +68,8 @@ try {
       console.log(
         `segments of ${String(segmentTokens).padStart(2)}, ${String(clients).padStart(3)} clients: ` +
           `${served.requestsPerSecond.toFixed(1).padStart(6)} requests/s ${served.tokensPerSecond.toFixed(0).padStart(6)} tokens/s ` +
-          `(sampler alone ${alone.tokensPerSecond.toFixed(0).padStart(6)}), first token p50 ${ms(served.firstTokenP50)} ` +
+          `(sampler alone ${alone.tokensPerSecond.toFixed(0).padStart(6)}), processor ${served.processorMsPerToken.toFixed(3)} ms a token ` +
+          `(${alone.processorMsPerToken.toFixed(3)}), first token p50 ${ms(served.firstTokenP50)} ` +
           `p99 ${ms(served.firstTokenP99)}, pause between deltas p50 ${ms(served.pauseP50)}`,
       );
     }
@@ -79,12 +82,15 @@ try {
     await Promise.all(Array.from({ length: clients }, (_, i) => ask(prompt(i), 1000 + i, () => {})));
     const firsts = [];
     const pauses = [];
+    let said = 0;
     const began = performance.now();
+    const used = process.cpuUsage();
     await Promise.all(
       Array.from({ length: clients }, async (_, client) => {
         for (let i = 0; i < requests; i++) {
           let last = performance.now();
           let first = true;
+          said += lengthOf(client * requests + i);
           await ask(prompt(client + i), client * requests + i, () => {
             const now = performance.now();
             (first ? firsts : pauses).push((now - last) / 1000);
@@ -95,11 +101,14 @@ try {
       }),
     );
     const seconds = (performance.now() - began) / 1000;
+    const { user, system } = process.cpuUsage(used);
     await close();
     const answered = clients * requests;
     return {
       requestsPerSecond: answered / seconds,
-      tokensPerSecond: (answered * tokens) / seconds,
+      tokensPerSecond: said / seconds,
+      // Of server and clients; says the same on a busy machine.
+      processorMsPerToken: (user + system) / 1000 / said,
       firstTokenP50: quantile(firsts, 0.5),
       firstTokenP99: quantile(firsts, 0.99),
       pauseP50: quantile(pauses, 0.5),
@@ -114,7 +123,7 @@ try {
     const batch = new RunningBatch(policy, { segmentTokens });
     return {
       ask: async (prompt, seed, heard) => {
-        const options = { maxTokens: tokens, stopTokens: [], logitBias: new Map(never) };
+        const options = { maxTokens: lengthOf(seed), stopTokens: [], logitBias: new Map(never) };
         await batch.add({ prompt, random: seed, options, onProgress: heard }).completions;
       },
       close: async () => {
@@ -148,7 +157,7 @@ try {
           headers: { authorization: `Bearer ${token}` },
           body: JSON.stringify({
             ...{ model, baseModel: model, checkpointId: null, input: { type: 'tokens', tokens: prompt }, n: 1, seed },
-            ...{ maxTokens: tokens, temperature: 1, topP: 1, presencePenalty: 0, frequencyPenalty: 0 },
+            ...{ maxTokens: lengthOf(seed), temperature: 1, topP: 1, presencePenalty: 0, frequencyPenalty: 0 },
             ...{ logitBias: never, stop: [], logprobs: null, echo: false, format: { type: 'text' } },
           }),
         });
@@ -157,7 +166,7 @@ try {
           said += chunk;
           if (chunk.includes('"delta"')) heard();
         }
-        if (!said.includes(`"tokens":${tokens}`)) throw new Error(`the server said ${said.slice(-500)}`);
+        if (!said.includes(`"tokens":${lengthOf(seed)}`)) throw new Error(`the server said ${said.slice(-500)}`);
       },
       close: async () => {
         await service.stop();

@@ -3,6 +3,7 @@ import multipart from '@fastify/multipart';
 import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
 import { parse as parseQuery } from 'qs';
 import { bearerAuth } from './auth.js';
+import { crossOrigin } from './cross-origin.js';
 import type { ApiDependencies } from './dependencies.js';
 import { ApiError, badRequest, errorHandling, sendError } from './errors.js';
 import { rateLimit } from './rate-limit.js';
@@ -22,6 +23,7 @@ import { permissionRoutes } from './routes/permissions.js';
 import { uploadRoutes } from './routes/uploads.js';
 import { webhookEndpointRoutes } from './routes/webhook-endpoints.js';
 import { unreadBody } from './unread-body.js';
+import { unusedConnections } from './unused-connections.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -44,7 +46,9 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
     routerOptions: {
       // Names of checkpoints are long, and each of their characters may come as three.
       maxParamLength: 1000,
-      querystringParser: (text) => parseQuery(text, { depth: 1, parameterLimit: 200 }) as Record<string, unknown>,
+      // Names are the client's, so none of them may mean something to JavaScript.
+      querystringParser: (text) =>
+        parseQuery(text, { depth: 1, parameterLimit: 200, plainObjects: true, allowSparse: true }),
     },
     frameworkErrors: (error, request, reply) => sendError(error, request, reply),
     // Requests that are not even HTTP.
@@ -71,8 +75,10 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
 
   parseBodies(app);
+  await app.register(crossOrigin);
   await app.register(errorHandling);
   await app.register(unreadBody);
+  await app.register(unusedConnections);
   await app.register(multipart, {
     throwFileSizeLimit: false,
     limits: { fileSize: Number.POSITIVE_INFINITY, fieldSize: 4096, fields: 20, files: 1, parts: 21 },

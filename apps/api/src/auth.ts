@@ -2,7 +2,7 @@ import type { KeyScope } from '@polymode/contracts';
 import { type Caller, type Database, getProject, verifyApiKey } from '@polymode/db';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { ApiError } from './errors.js';
+import { ApiError, badRequest } from './errors.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -45,7 +45,10 @@ async function inRequestedProject(
 ): Promise<Caller> {
   if (typeof requested !== 'string' || requested === caller.projectId || caller.scope !== 'admin') return caller;
   const project = await getProject(db, caller.organizationId, requested);
-  return project === null || project.archivedAt !== null ? caller : { ...caller, projectId: project.id };
+  if (project === null) return caller;
+  if (project.archivedAt === null) return { ...caller, projectId: project.id };
+  const message = `Project ${project.id} is archived. Name another in the header 'OpenAI-Project', or none.`;
+  throw badRequest(message, 'OpenAI-Project', 'project_archived');
 }
 
 function unauthorized(message: string): ApiError {

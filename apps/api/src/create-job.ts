@@ -9,6 +9,7 @@ import { type JobPlan, planJob } from './job-plan.js';
  * Checks a requested job and records it as `queued`. With the id of a job that is there it answers that job.
  *
  * @param ask the request, which nobody needs for a job that is there
+ * @param onCreated is told of a job that this call recorded
  * @throws ApiError 400 that names the field, or the lines of the file, to change; nothing is recorded then
  */
 export async function createFineTuningJob(
@@ -16,6 +17,7 @@ export async function createFineTuningJob(
   { projectId, organizationId }: Caller,
   { id, requestHash }: CreationId,
   ask: () => CreateJobRequest | Promise<CreateJobRequest>,
+  onCreated: (job: JobRecord, plan: JobPlan) => void = () => {},
 ): Promise<JobRecord> {
   // Its files may be gone by now, and that is no reason to refuse what was done long ago.
   const made = requestHash === null ? null : await getJob(deps.db, projectId, id);
@@ -26,7 +28,7 @@ export async function createFineTuningJob(
   const request = await ask();
   const plan = await planJob(deps, projectId, request);
   const { start, files, method } = plan;
-  const { job } = await createJob(
+  const { job, created } = await createJob(
     deps.db,
     {
       id,
@@ -47,6 +49,7 @@ export async function createFineTuningJob(
     firstEvents(id, plan),
   );
   requireSameRequest(job.requestHash, requestHash);
+  if (created) onCreated(job, plan);
   return job;
 }
 

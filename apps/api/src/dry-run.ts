@@ -1,39 +1,69 @@
-import type { CreateJobRequest, DryRun, FileStatistics, ResolvedMethod, SurvivalReport } from '@polymode/contracts';
+import type {
+  CreateJobRequest,
+  DryRun,
+  FileStatistics,
+  InspectedRows,
+  ResolvedMethod,
+  SurvivalReport,
+} from '@polymode/contracts';
 import type { FileRecord } from '@polymode/db';
 import type { ApiDependencies } from './dependencies.js';
+import { inspectPlan, warningsOf } from './inspection.js';
 import { planJob } from './job-plan.js';
 import type { CheckedFile } from './training-file.js';
+
+/** Milliseconds that a worker may take to count tokens; clients wait for ten minutes. */
+const INSPECT_MS = 60_000;
 
 /**
  * Says what would come of a request, and stores nothing.
  *
  * @throws ApiError as the creation of the job would
  */
-export async function dryRun(deps: ApiDependencies, projectId: string, request: CreateJobRequest): Promise<DryRun> {
-  const { start, method, files, training, validation, sharedRows } = await planJob(deps, projectId, request);
+export async function dryRun(
+  deps: ApiDependencies,
+  projectId: string,
+  request: CreateJobRequest,
+  signal?: AbortSignal,
+): Promise<DryRun> {
+  const plan = await planJob(deps, projectId, request);
+  const { start, method, files, training, validation, sharedRows } = plan;
+  const inspection = await inspectPlan(deps.db, plan, { timeoutMs: INSPECT_MS, ...(signal && { signal }) });
+  const { found } = inspection;
   const warnings = [
     ...repeated('training', training),
     ...(validation ? repeated('validation', validation) : []),
     ...(sharedRows > 0
       ? [`${sharedRows} validation rows are in the training file too; validation will look better than it is`]
       : []),
+    ...(found === null ? [`tokens and memory are not known, for ${inspection.reason}`] : warningsOf(found)),
   ];
   return {
     object: 'fine_tuning.job.dry_run',
     model: start.model,
     base_model: start.baseModel,
     method,
-    training_file: statistics(files.training, training),
-    validation_file: files.validation && validation && statistics(files.validation, validation),
+    training_file: statistics(files.training, training, found?.training),
+    validation_file: files.validation && validation && statistics(files.validation, validation, found?.validation),
     shared_rows: sharedRows,
-    memory: null,
+    memory: found?.memory ?? null,
     survival: survivalOf(method),
     warnings,
   };
 }
 
-function statistics({ id }: FileRecord, { rows, digests }: CheckedFile): FileStatistics {
-  return { id, rows, duplicate_rows: rows - digests.size, tokens: null, rows_beyond_context: null };
+function statistics(
+  { id }: FileRecord,
+  { rows, digests }: CheckedFile,
+  inspected: InspectedRows | null | undefined,
+): FileStatistics {
+  return {
+    id,
+    rows,
+    duplicate_rows: rows - digests.size,
+    tokens: inspected?.tokens ?? null,
+    rows_beyond_context: inspected?.beyondContext ?? null,
+  };
 }
 
 function repeated(kind: string, { rows, digests }: CheckedFile): string[] {

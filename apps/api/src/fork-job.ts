@@ -7,7 +7,7 @@ import {
 } from '@polymode/contracts';
 import { type Database, findServedModel, getCheckpoint, type JobRecord, listCheckpoints } from '@polymode/db';
 import { ApiError, badRequest } from './errors.js';
-import { parseRequest } from './validation.js';
+import { parseRequest, requireStorable } from './validation.js';
 
 /** Announced checkpoints that are looked through for the one a request names. */
 const MOST_CHECKPOINTS = 10_000;
@@ -19,6 +19,7 @@ const MOST_CHECKPOINTS = 10_000;
  * @throws ApiError 400, and 404 when the job has no such checkpoint
  */
 export async function forkRequest(db: Database, job: JobRecord, change: ForkJobRequest): Promise<CreateJobRequest> {
+  requireStorable(change, []);
   const method = ResolvedMethod.parse(job.method);
   const settings = (method as unknown as Record<string, object>)[method.type];
   const hyperparameters = changedHyperparameters(
@@ -34,6 +35,21 @@ export async function forkRequest(db: Database, job: JobRecord, change: ForkJobR
     seed: change.seed,
     metadata: change.metadata ?? job.metadata,
     method: { type: method.type, [method.type]: { ...settings, hyperparameters } },
+  });
+}
+
+/** A refusal of the request that a fork comes to, in the names of the fork's own fields. */
+export function inForkTerms(error: unknown): unknown {
+  if (!(error instanceof ApiError) || error.param === null) return error;
+  const param = error.param
+    .replace(/^method\.\w+\.hyperparameters/, 'hyperparameters')
+    .replace(/^model$/, 'checkpoint');
+  const { status, code, headers } = error;
+  return new ApiError(status, {
+    message: error.message.replace(`'${error.param}'`, `'${param}'`),
+    param,
+    code,
+    headers,
   });
 }
 

@@ -8,6 +8,8 @@ import {
   listEndedUploads,
   listExpiredFiles,
   markUploadCleared,
+  pendingUploads,
+  storedFileKeys,
 } from '@polymode/db';
 import type { Storage } from '@polymode/storage';
 import type { Logger } from '@polymode/telemetry';
@@ -42,16 +44,56 @@ export async function deleteCheckpointFiles(db: Database, storage: Storage): Pro
   return deleted;
 }
 
-/** Deletes the parts of uploads that were completed, cancelled or left lying. */
+/** Deletes the parts of uploads that were completed, cancelled or left lying, and parts that no upload knows after a crash. */
 export async function deleteUploadParts(db: Database, storage: Storage): Promise<string[]> {
   const deleted: string[] = [];
-  for (const { id, storageKeys } of await listEndedUploads(db, BATCH)) {
-    for (const storageKey of storageKeys) await storage.delete(storageKey);
+  for (const id of await listEndedUploads(db, BATCH)) {
+    await storage.deletePrefix(`uploads/${id}`);
     await markUploadCleared(db, id);
     deleted.push(id);
   }
+  const stored = new Set<string>();
+  for await (const key of storage.list('uploads')) stored.add(key.split('/')[1]!);
+  const pending = await pendingUploads(db, [...stored]);
+  for (const id of stored) {
+    if (pending.has(id)) continue;
+    await storage.deletePrefix(`uploads/${id}`);
+    if (!deleted.includes(id)) deleted.push(id);
+  }
   return deleted;
 }
+
+/** Milliseconds that bytes may lie before the database knows of them. */
+const ORPHAN_MS = 24 * 3_600_000;
+
+/**
+ * Finds bytes that no file has: a process died between storing them and writing the file down, or between deleting the one
+ * and the other. What was an orphan for long enough is deleted.
+ */
+export function orphanDeleter(orphanMs = ORPHAN_MS): Chore {
+  let since = new Map<string, number>();
+  return async (db, storage) => {
+    const keys: string[] = [];
+    for await (const key of storage.list('files')) keys.push(key);
+    const now = Date.now();
+    const orphans = new Map<string, number>();
+    for (let at = 0; at < keys.length; at += 1000) {
+      const some = keys.slice(at, at + 1000);
+      const known = await storedFileKeys(db, some);
+      for (const key of some) if (!known.has(key)) orphans.set(key, since.get(key) ?? now);
+    }
+    const old = [...orphans].filter(([key, seen]) => since.has(key) && now - seen >= orphanMs).map(([key]) => key);
+    for (const key of old) {
+      await storage.delete(key);
+      orphans.delete(key);
+    }
+    since = orphans;
+    return old;
+  };
+}
+
+/** @returns what it deleted */
+type Chore = (db: Database, storage: Storage) => Promise<string[]>;
 
 /** Does all that now and then again and again. @returns ends it, after the run under way */
 export function startHousekeeping(
@@ -60,7 +102,12 @@ export function startHousekeeping(
   logger: Logger,
   intervalMs = 600_000,
 ): () => Promise<void> {
-  const chores = { files: deleteExpiredFiles, checkpoints: deleteCheckpointFiles, uploads: deleteUploadParts };
+  const chores: Record<string, Chore> = {
+    files: deleteExpiredFiles,
+    checkpoints: deleteCheckpointFiles,
+    uploads: deleteUploadParts,
+    orphans: orphanDeleter(),
+  };
   let running = Promise.resolve();
   const run = async () => {
     for (const [kind, chore] of Object.entries(chores)) {

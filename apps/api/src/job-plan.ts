@@ -21,7 +21,7 @@ import type { ApiDependencies } from './dependencies.js';
 import { badRequest } from './errors.js';
 import { graderOf, outcomeOf } from './grader-definition.js';
 import { type StartingModel, startingModel } from './job-model.js';
-import { type CheckedFile, checkTrainingFile, type FileRole } from './training-file.js';
+import { type CheckedFile, checkTrainingFile, type FileRole, type RowBounds } from './training-file.js';
 import { preferenceRowProblems, reinforcementRowProblems, supervisedRowProblems } from './training-rows.js';
 import { requireStorable } from './validation.js';
 
@@ -101,7 +101,7 @@ async function planReinforcement(
   requireStorable(grader.config, [path, 'grader']);
   requireStorable(outcome.config, [path, 'outcome']);
   const reading = readingToo(grader, outcome);
-  const checked = await check(deps, files, (row) => reinforcementRowProblems(row, reading), 1);
+  const checked = await check(deps, files, (row) => reinforcementRowProblems(row, reading), REINFORCEMENT_ROWS);
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
   const hyperparameters = resolved(path, start, reinforcement.hyperparameters, (given) =>
     resolveHyperparameters(given, data),
@@ -130,7 +130,7 @@ async function planSupervised(
   files: JobFiles,
 ): Promise<MethodPlan> {
   const path = 'method.supervised';
-  const checked = await check(deps, files, supervisedRowProblems, deps.minimumExamples ?? MINIMUM_EXAMPLES);
+  const checked = await check(deps, files, supervisedRowProblems, imitationRows(deps));
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
   const hyperparameters = resolved(path, start, supervised.hyperparameters, (given) => resolveSupervised(given, data));
   const written = formats(path, supervised, hyperparameters.trainable);
@@ -144,7 +144,7 @@ async function planPreference(
   files: JobFiles,
 ): Promise<MethodPlan> {
   const path = 'method.dpo';
-  const checked = await check(deps, files, preferenceRowProblems, deps.minimumExamples ?? MINIMUM_EXAMPLES);
+  const checked = await check(deps, files, preferenceRowProblems, imitationRows(deps));
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
   const hyperparameters = resolved(path, start, dpo.hyperparameters, (given) => resolvePreference(given, data));
   return {
@@ -153,18 +153,23 @@ async function planPreference(
   };
 }
 
-/** Rows that supervised and preference jobs need, where nothing else is configured: OpenAI's own bound. */
-const MINIMUM_EXAMPLES = 10;
+/** OpenAI's own bounds. */
+const REINFORCEMENT_ROWS: RowBounds = { least: 1, most: { training_file: 50_000, validation_file: 1_000 } };
+
+/** OpenAI's own least; at most what a worker holds in memory at once. */
+function imitationRows({ minimumExamples = 10 }: ApiDependencies): RowBounds {
+  return { least: minimumExamples, most: { training_file: 1_000_000, validation_file: 100_000 } };
+}
 
 async function check(
   { storage }: ApiDependencies,
   files: JobFiles,
   rowProblems: (row: Record<string, unknown>) => string[],
-  minimum: number,
+  bounds: RowBounds,
 ): Promise<{ training: CheckedFile; validation: CheckedFile | null }> {
-  const training = await checkTrainingFile(storage, files.training, 'training_file', rowProblems, minimum);
+  const training = await checkTrainingFile(storage, files.training, 'training_file', rowProblems, bounds);
   const validation =
-    files.validation && (await checkTrainingFile(storage, files.validation, 'validation_file', rowProblems));
+    files.validation && (await checkTrainingFile(storage, files.validation, 'validation_file', rowProblems, bounds));
   return { training, validation };
 }
 

@@ -11,15 +11,20 @@ export class JsonLinesCheck {
     this.look(this.reader.push(piece));
   }
 
-  /** After the last piece. @throws ApiError 400 that lists the lines which hold no JSON object */
-  finish(): void {
+  /**
+   * After the last piece.
+   *
+   * @param param of the request that brought the bytes
+   * @throws ApiError 400 that lists the lines which hold no JSON object
+   */
+  finish(param: string): void {
     this.look(this.reader.finish());
     if (this.problems.count > 0) {
       const message = `Expected file to have JSONL format, where every line is a JSON object. The file has ${this.problems}`;
-      throw badRequest(message, 'file', 'invalid_jsonl');
+      throw badRequest(message, param, 'invalid_jsonl');
     }
     if (this.rows === 0) {
-      throw badRequest('The file has no lines. Write one JSON object a line.', 'file', 'invalid_jsonl');
+      throw badRequest('The file has no lines. Write one JSON object a line.', param, 'invalid_jsonl');
     }
   }
 

@@ -2,6 +2,7 @@ import type { Caller } from '@polymode/db';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { duration } from './duration.js';
 import { ApiError } from './errors.js';
 
 /** Seconds that a limit counts over. */
@@ -58,11 +59,4 @@ async function consume(limiter: RateLimiterAbstract, key: string): Promise<RateL
     if (refused instanceof RateLimiterRes) return refused;
     throw refused;
   }
-}
-
-/** As OpenAI writes it: `6m0s`, `12s`, `150ms`. */
-export function duration(seconds: number): string {
-  if (seconds < 1) return `${Math.ceil(seconds * 1000)}ms`;
-  const whole = Math.ceil(seconds);
-  return whole < 60 ? `${whole}s` : `${Math.floor(whole / 60)}m${whole % 60}s`;
 }

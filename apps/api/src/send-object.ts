@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { Storage } from '@polymode/storage';
+import type { ByteRange, Storage } from '@polymode/storage';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from './errors.js';
 
@@ -12,13 +12,28 @@ export interface SendableObject {
   contentType: string;
 }
 
-/**
- * Streams a stored object with its length and its digest as entity tag. Understands `If-None-Match` and a single byte
- * `Range`, so that a broken download can go on; HEAD sends the headers alone.
- */
-export async function sendObject(
+/** Bytes that are the same whenever they are asked for. */
+export interface SendableBytes extends Omit<SendableObject, 'storageKey'> {
+  /** @param range both ends included; left out: all */
+  open(range?: ByteRange): Promise<Readable>;
+}
+
+/** Streams a stored object, as {@link sendBytes} does. */
+export function sendObject(
   storage: Storage,
   object: SendableObject,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  return sendBytes({ ...object, open: (range) => storage.get(object.storageKey, range) }, request, reply);
+}
+
+/**
+ * Streams bytes with their length and their digest as entity tag. Understands `If-None-Match` and a single byte `Range`, so
+ * that a broken download can go on; HEAD sends the headers alone.
+ */
+export async function sendBytes(
+  object: SendableBytes,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -42,7 +57,7 @@ export async function sendObject(
   reply.header('content-length', range ? range.end - range.start + 1 : object.bytes);
   // An empty object has no bytes to open a range on, and HEAD wants none. A stream leaves the length alone.
   if (request.method === 'HEAD' || object.bytes === 0) return reply.send(Readable.from([]));
-  return reply.send(await storage.get(object.storageKey, range));
+  return reply.send(await object.open(range));
 }
 
 /** @returns undefined for the whole object, null for a range outside of it */

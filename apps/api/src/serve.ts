@@ -56,8 +56,9 @@ export function serve<const Spec extends OperationSpec>(
       const body = operation.body && parseRequest(operation.body, request.body ?? absent);
       const incoming = { params, query, body, caller: request.caller } as Incoming<Spec>;
       const answer = await handler(incoming, request, reply);
-      // A reply that was waited for has become nothing.
-      if (answer !== undefined && answer !== reply && app.checkResponses) requireDescribed(operation, answer);
+      // A reply is a promise of its own end, whose value is nothing: a handler that has replied comes to that.
+      if (answer === undefined || answer === reply) return reply;
+      if (app.checkResponses) requireDescribed(operation, answer);
       return answer;
     },
   });

@@ -56,6 +56,7 @@ export async function startServer(
       graderServices,
       maxUploadBytes: config.maxUploadBytes,
       requestsPerMinute: config.requestsPerMinute,
+      webhookAllow: config.graders.endpointAllow,
     });
     const address = await app.listen({ host: config.host, port: config.port });
     const stopWebhooks = startWebhooks({ db, logger, allow: config.graders.endpointAllow });

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { CheckpointFileRecord } from '@polymode/db';
-import type { Storage } from '@polymode/storage';
+import type { ByteRange, Storage } from '@polymode/storage';
 import { type Pack, pack } from 'tar-stream';
 
 const BLOCK = 512;
@@ -10,10 +11,28 @@ const BLOCK = 512;
  * A tar of a checkpoint's files, read from storage one after another while it is sent. The same files give the same
  * bytes: the headers hold no time, user or host.
  *
+ * @param range which of its bytes @defaultValue all
  * @returns the stream, which fails when a file cannot be read or has not its recorded size
  */
-export function tarOf(storage: Storage, files: readonly CheckpointFileRecord[]): Readable {
-  return Readable.from(tarBytes(storage, files), { objectMode: false });
+export function tarOf(storage: Storage, files: readonly CheckpointFileRecord[], range?: ByteRange): Readable {
+  const bytes = tarBytes(storage, files);
+  return Readable.from(range ? within(bytes, range) : bytes, { objectMode: false });
+}
+
+/** Names those bytes: whatever changes one of them changes it. */
+export function tarDigest(files: readonly CheckpointFileRecord[]): string {
+  const contents = files.map(({ path, bytes, sha256 }) => [path, bytes, sha256]);
+  return createHash('sha256').update(JSON.stringify(contents)).digest('hex');
+}
+
+async function* within(bytes: AsyncIterable<Uint8Array>, { start, end }: ByteRange): AsyncGenerator<Uint8Array> {
+  let at = 0;
+  for await (const piece of bytes) {
+    const [from, to] = [Math.max(start - at, 0), Math.min(end + 1 - at, piece.length)];
+    if (from < to) yield piece.subarray(from, to);
+    at += piece.length;
+    if (at > end) return;
+  }
 }
 
 async function* tarBytes(storage: Storage, files: readonly CheckpointFileRecord[]): AsyncGenerator<Uint8Array> {

@@ -6,7 +6,12 @@ import { JsonLinesReader, LineProblems } from './json-lines.js';
 
 export type FileRole = 'training_file' | 'validation_file';
 
-const MAX_ROWS: Record<FileRole, number> = { training_file: 50_000, validation_file: 1_000 };
+/** How many rows a job's files may have. */
+export interface RowBounds {
+  /** Of the training file. */
+  readonly least: number;
+  readonly most: Readonly<Record<FileRole, number>>;
+}
 
 export interface CheckedFile {
   rows: number;
@@ -18,7 +23,6 @@ export interface CheckedFile {
  * Reads a file and checks each of its rows.
  *
  * @param rowProblems what is wrong with one row, each to follow the words "Line 3"
- * @param minimum rows that a training file must have
  * @throws ApiError 400 with code `invalid_training_file` (or `invalid_validation_file`) that lists the wrong lines, or
  *   `invalid_n_examples` when there are too few or too many
  */
@@ -27,7 +31,7 @@ export async function checkTrainingFile(
   file: FileRecord,
   role: FileRole,
   rowProblems: (row: Record<string, unknown>) => string[],
-  minimum = 1,
+  bounds: RowBounds,
 ): Promise<CheckedFile> {
   const reader = new JsonLinesReader();
   const problems = new LineProblems();
@@ -51,13 +55,14 @@ export async function checkTrainingFile(
   if (problems.count > 0) {
     throw badRequest(`${label} ${file.id} has ${problems}`, role, `invalid_${role}`);
   }
-  const least = role === 'training_file' ? minimum : 1;
+  const least = role === 'training_file' ? bounds.least : 1;
+  const most = bounds.most[role];
   if (rows < least) {
     const message = `${label} has ${rows} example(s), but must have at least ${least} example${least === 1 ? '' : 's'}`;
     throw badRequest(message, role, 'invalid_n_examples');
   }
-  if (rows > MAX_ROWS[role]) {
-    const message = `${label} has ${rows} example(s), but may have at most ${MAX_ROWS[role]} examples`;
+  if (rows > most) {
+    const message = `${label} has ${rows} example(s), but may have at most ${most} examples`;
     throw badRequest(message, role, 'invalid_n_examples');
   }
   return { rows, digests };

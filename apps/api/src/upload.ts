@@ -162,7 +162,7 @@ function checkUpload(file: ReceivedFile | undefined, fields: [string, string][])
   if (!file) throw badRequest("Missing required parameter: 'file'.", 'file', 'missing_required_parameter');
   if (purpose === 'fine-tune') {
     requireJsonLinesName(file.filename, 'file');
-    file.check?.finish();
+    file.check?.finish('file');
   }
   return { stored: file.stored, filename: file.filename, purpose, expiresAfter: expires_after?.seconds ?? null };
 }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { succeedJob } from '@polymode/db';
 import type OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tarDigest } from '../src/tar-download.js';
 import {
   errorOf,
   jobBody,
@@ -105,6 +106,37 @@ describe('checkpoints', () => {
     }
     const head = await get(`/${ids[0]}/download`, { method: 'HEAD' });
     expect([head.status, head.headers.get('content-length')]).toEqual([200, String(tar.length)]);
+  });
+
+  it('give any part of the tar, so that a broken download goes on', async () => {
+    const whole = await get(`/${ids[0]}/download`);
+    const etag = whole.headers.get('etag')!;
+    const tar = Buffer.from(await whole.arrayBuffer());
+    const part = async (range: string, headers: Record<string, string> = {}) => {
+      const response = await get(`/${ids[0]}/download`, { headers: { range, ...headers } });
+      return { response, bytes: Buffer.from(await response.arrayBuffer()) };
+    };
+    for (const [start, end] of [
+      [0, 0],
+      [0, 511],
+      [500, 1700],
+      [tar.length - 10, tar.length - 1],
+    ] as const) {
+      const { response, bytes } = await part(`bytes=${start}-${end}`, { 'if-range': etag });
+      expect([response.status, response.headers.get('content-range')]).toEqual([
+        206,
+        `bytes ${start}-${end}/${tar.length}`,
+      ]);
+      expect(bytes.equals(tar.subarray(start, end + 1))).toBe(true);
+    }
+    expect((await part('bytes=1000-')).bytes.equals(tar.subarray(1000))).toBe(true);
+    expect((await part(`bytes=${tar.length}-`)).response.status).toBe(416);
+    // Another checkpoint's bytes do not continue this one's.
+    expect((await part('bytes=1000-', { 'if-range': '"other"' })).bytes.equals(tar)).toBe(true);
+    expect((await get(`/${ids[0]}/download`, { headers: { 'if-none-match': etag } })).status).toBe(304);
+    const file = { path: 'a', bytes: 1, sha256: 'x', storageKey: 'k' };
+    const tags = [[file], [{ ...file, sha256: 'y' }], [{ ...file, path: 'b' }], [file, file]].map(tarDigest);
+    expect(new Set(tags).size).toBe(tags.length);
   });
 
   it('cut the download where a file is missing, instead of ending it well', async () => {

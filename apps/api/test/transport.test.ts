@@ -153,6 +153,40 @@ describe('the transport', () => {
     expect([options.status, options.headers.get('allow')]).toEqual([204, 'GET, HEAD, OPTIONS, POST']);
   });
 
+  it('lets pages of any origin call it, with any header, and read what SDKs read', async () => {
+    const origin = { origin: 'https://dashboard.example' };
+    const preflight = await fetch(`${api.url}/v1/models/ft%3Aa`, {
+      method: 'OPTIONS',
+      headers: {
+        ...origin,
+        'access-control-request-method': 'DELETE',
+        'access-control-request-headers': 'authorization,x-stainless-retry-count',
+      },
+    });
+    expect([preflight.status, preflight.headers.get('access-control-allow-origin')]).toEqual([204, '*']);
+    expect(preflight.headers.get('access-control-allow-methods')).toContain('DELETE');
+    expect(preflight.headers.get('access-control-allow-headers')).toBe('authorization,x-stainless-retry-count');
+    for (const path of ['/v1/models', '/v1/nope', '/v1/files/file-none']) {
+      const response = await send('GET', path, { headers: origin });
+      expect(response.headers.get('access-control-allow-origin')).toBe('*');
+      expect(response.headers.get('access-control-expose-headers')).toContain('x-request-id');
+    }
+    expect((await send('GET', '/v1/models')).headers.get('access-control-allow-origin')).toBeNull();
+  });
+
+  it('closes at once though clients hold connections that they never used', async () => {
+    const other = await startTestApi();
+    const { hostname, port } = new URL(other.url);
+    const socket = createConnection(Number(port), hostname);
+    await new Promise<void>((resolve) => socket.once('connect', resolve));
+    // The server knows of it when it has served another that came later.
+    await fetch(`${other.url}/healthz`);
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.on('error', () => {});
+    await other.stop();
+    await closed;
+  });
+
   it('logs request and job ids, and no keys', async () => {
     const id = await uploadRows(api.client, voxelRow('1010'));
     const job = await api.client.fineTuning.jobs.create(jobBody(id));

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { ResolvedMethod } from './fine-tuning-jobs.js';
 
-const Lengths = z.object({ min: z.int(), mean: z.number(), p95: z.int(), max: z.int(), total: z.int() });
+/** Of so many things in tokens. */
+export const Lengths = z.object({ min: z.int(), mean: z.number(), p95: z.int(), max: z.int(), total: z.int() });
 
 /** What a training or validation file holds. */
 export const FileStatistics = z.object({
@@ -9,9 +10,12 @@ export const FileStatistics = z.object({
   rows: z.int(),
   /** Rows that are the same, byte for byte, as an earlier one. */
   duplicate_rows: z.int(),
-  /** Tokens of a row: of reinforcement rows the prompt, of others everything. null when the model's tokenizer cannot be read. */
+  /**
+   * Tokens of a row: of reinforcement rows the prompt, of supervised ones everything, of preference rows the longer answer with
+   * all before it. null when no worker could be asked.
+   */
   tokens: Lengths.nullable(),
-  /** Rows that do not fit the model's context with the completion that may follow. */
+  /** Rows that do not fit the model's context with the completion that may follow; null like `tokens`. */
   rows_beyond_context: z.int().nullable(),
 });
 export type FileStatistics = z.infer<typeof FileStatistics>;
@@ -51,7 +55,7 @@ export const DryRun = z.object({
   validation_file: FileStatistics.nullable(),
   /** Rows of the validation file that are in the training file too. */
   shared_rows: z.int(),
-  /** null when the model's files do not tell. */
+  /** As the worker that was asked sees it; null when none could be. */
   memory: MemoryReport.nullable(),
   /** null for methods that do not sample groups. */
   survival: SurvivalReport.nullable(),

@@ -89,7 +89,7 @@ export const CreateJobQuery = z.object({
   dry_run: queryFlag,
 });
 
-/** A new job from a checkpoint of another. What is left out is as it was there. */
+/** A new job from a checkpoint of another. What is left out is as it was there, but for the seed, which is a new one. */
 export const ForkJobRequest = z.strictObject({
   /** Id, model name or step of a checkpoint of the job; left out: its last. */
   checkpoint: z.union([z.int().min(1), z.string().min(1)]).nullish(),
@@ -230,7 +230,8 @@ export const ListJobsQuery = z.object({
   ...pageQuery({ fallback: 20, maximum: 100 }),
   metadata: z
     .preprocess(
-      (value) => (value === '' || value === 'null' ? null : value),
+      // `metadata[0]=a` looks like a list.
+      (value) => (value === '' || value === 'null' ? null : Array.isArray(value) ? { ...value } : value),
       z.record(z.string(), z.string()).nullable(),
     )
     .optional(),

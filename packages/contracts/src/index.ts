@@ -12,6 +12,7 @@ export * from './inference/chat-completions.js';
 export type { ChatMessage } from './inference/chat-messages.js';
 export type { FunctionTool, ToolChoice } from './inference/chat-tools.js';
 export * from './inference/completions.js';
+export * from './inference/inspect.js';
 export * from './inference/protocol.js';
 export { CompletionUsage } from './inference/usage.js';
 export * from './job-records.js';

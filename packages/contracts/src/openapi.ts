@@ -86,7 +86,6 @@ export function openApiDocument(operations: Readonly<Record<string, OperationSpe
   const tags = [...new Set(Object.values(operations).map(({ tag }) => tag))].map((name) => ({ name }));
   return {
     openapi: '3.1.0',
-    jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     info,
     servers: [{ url: '/v1' }],
     security: [{ bearer: [] }],

@@ -22,7 +22,10 @@ export interface ApiKeyRecord {
 /** Who calls, as a presented key tells. */
 export interface Caller {
   keyId: string;
+  /** The project that it acts in. */
   projectId: string;
+  /** The project that the key belongs to. */
+  keyProjectId: string;
   organizationId: string;
   scope: KeyScope;
   requestsPerMinute: number | null;
@@ -63,7 +66,7 @@ export async function createApiKey(
 export async function verifyApiKey(db: Database, key: string): Promise<Caller | null> {
   // Every request asks this, so it is one statement.
   const [row] = await db.$queryRaw<Caller[]>`
-    SELECT k.id AS "keyId", k.project_id AS "projectId", p.organization_id AS "organizationId",
+    SELECT k.id AS "keyId", k.project_id AS "projectId", k.project_id AS "keyProjectId", p.organization_id AS "organizationId",
            k.scope::text AS "scope", k.requests_per_minute AS "requestsPerMinute"
     FROM api_keys k JOIN projects p ON p.id = k.project_id
     WHERE k.sha256 = ${hashOf(key)} AND k.revoked_at IS NULL AND p.archived_at IS NULL`;
@@ -122,7 +125,8 @@ export async function listApiKeys(db: Database, projectId: string, request: List
  * Makes sure that there is a key to call the service with, in the organization's first project. Several processes may call
  * it at once.
  *
- * @param options.environmentKey the key that the operator set; it works from now on, whatever other keys there are
+ * @param options.environmentKey the key that the operator set; it works from now on, whatever other keys there are, unless
+ *   it was revoked
  * @returns the key to show, once, when this call generated it; null otherwise
  */
 export async function ensureFirstKey(

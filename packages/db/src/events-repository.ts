@@ -95,36 +95,53 @@ export interface EventCursor {
   afterSequence: number;
 }
 
+/** What a reader has not seen yet. */
+export interface EventNews {
+  /** null when the job is gone */
+  status: JobStatus | null;
+  /** In order. */
+  events: EventRecord[];
+  /** Whether these are all that had happened when `status` was read. */
+  complete: boolean;
+}
+
+/** Of each reader, however many there are. */
+const LEAST_EVENTS = 10;
+
 /**
  * News for many readers in two statements: what became of their jobs, and then the events that each has not seen, in order,
- * so that the last events of a job that has ended are among them.
+ * so that the last events of a job that has ended are among them. Readers at the same place of a job share what is read.
  *
- * @param limit events in all; whoever gets the last of so many may have more coming
- * @returns for each reader its events and its job's status; null when the job is gone
+ * @param limit events to read in all, about: each place has its equal part, so that nobody who is far behind keeps others waiting
+ * @returns one for each reader
  */
-export async function pollEvents(
-  db: Database,
-  readers: readonly EventCursor[],
-  limit: number,
-): Promise<{ status: JobStatus | null; events: EventRecord[]; complete: boolean }[]> {
-  const jobIds = [...new Set(readers.map((reader) => reader.jobId))];
+export async function pollEvents(db: Database, readers: readonly EventCursor[], limit: number): Promise<EventNews[]> {
+  const places = new Map(readers.map((reader) => [placeOf(reader), reader]));
+  const asked = [...places.values()];
+  const each = Math.max(LEAST_EVENTS, Math.floor(limit / Math.max(1, asked.length)));
+  const jobIds = [...new Set(asked.map(({ jobId }) => jobId))];
   const jobs = await db.fineTuningJob.findMany({ where: { id: { in: jobIds } }, select: { id: true, status: true } });
   const statuses = new Map(jobs.map((job) => [job.id, job.status]));
-  const rows = await db.$queryRaw<(FineTuningEventRow & { reader: number })[]>`
-    SELECT r.reader, e.id, e.seq, e.job_id AS "jobId", e.level::text AS level, e.type, e.message, e.data,
-           e.created_at AS "createdAt"
-    FROM unnest(${readers.map((reader) => reader.jobId)}::text[], ${readers.map((reader) => BigInt(reader.afterSequence))}::bigint[])
-      WITH ORDINALITY AS r(job_id, after, reader)
-    JOIN fine_tuning_events e ON e.job_id = r.job_id AND e.seq > r.after
-    ORDER BY e.seq LIMIT ${limit}`;
-  const news = readers.map(({ jobId }) => ({
-    status: statuses.get(jobId) ?? null,
-    events: [] as EventRecord[],
-    complete: rows.length < limit,
-  }));
-  for (const row of rows) news[Number(row.reader) - 1]?.events.push(toEventRecord(row));
-  return news;
+  const rows = await db.$queryRaw<(FineTuningEventRow & { place: bigint })[]>`
+    SELECT r.place, e.*
+    FROM unnest(${asked.map(({ jobId }) => jobId)}::text[], ${asked.map((reader) => BigInt(reader.afterSequence))}::bigint[])
+      WITH ORDINALITY AS r(job_id, after, place)
+    CROSS JOIN LATERAL (
+      SELECT id, seq, job_id AS "jobId", level::text AS level, type, message, data, created_at AS "createdAt"
+      FROM fine_tuning_events WHERE job_id = r.job_id AND seq > r.after ORDER BY seq LIMIT ${each}) e
+    ORDER BY r.place, e.seq`;
+  const events = asked.map((): EventRecord[] => []);
+  for (const row of rows) events[Number(row.place) - 1]!.push(toEventRecord(row));
+  const news = new Map(
+    asked.map((reader, i) => [
+      placeOf(reader),
+      { status: statuses.get(reader.jobId) ?? null, events: events[i]!, complete: events[i]!.length < each },
+    ]),
+  );
+  return readers.map((reader) => news.get(placeOf(reader))!);
 }
+
+const placeOf = ({ jobId, afterSequence }: EventCursor): string => `${jobId} ${afterSequence}`;
 
 /** The sequence number of an event of that job; null when it has none of that id. */
 export async function eventSequence(db: Database, jobId: string, id: string): Promise<number | null> {

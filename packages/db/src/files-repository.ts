@@ -114,6 +114,15 @@ export async function listExpiredFiles(db: Database, limit: number): Promise<Fil
   return rows.map(toFileRecord);
 }
 
+/** Of these storage keys, those under which a file has its bytes. */
+export async function storedFileKeys(db: Database, keys: readonly string[]): Promise<Set<string>> {
+  const rows = await db.file.findMany({
+    where: { storageKey: { in: [...keys] }, deletedAt: null },
+    select: { storageKey: true },
+  });
+  return new Set(rows.map(({ storageKey }) => storageKey));
+}
+
 function readable(now: Date): Prisma.FileWhereInput {
   return { deletedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
 }

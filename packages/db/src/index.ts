@@ -24,6 +24,7 @@ export * from './errors.js';
 export {
   appendEvents,
   type EventCursor,
+  type EventNews,
   type EventRecord,
   eventSequence,
   listEvents,

@@ -18,17 +18,17 @@ export interface SharedCheckpoint {
   organizationId: string;
 }
 
-/** An announced checkpoint of the organization by its model name; null when there is none. */
+/** An announced checkpoint of a project's own by its model name; null when it has none. */
 export async function findSharedCheckpoint(
   db: DatabaseOrTransaction,
-  organizationId: string,
+  { projectId, organizationId }: { projectId: string; organizationId: string },
   modelName: string,
 ): Promise<SharedCheckpoint | null> {
   const row = await db.checkpoint.findFirst({
-    where: { modelName, announced: true, deletedAt: null, job: { organizationId } },
-    select: { id: true, job: { select: { projectId: true } } },
+    where: { modelName, announced: true, deletedAt: null, job: { projectId } },
+    select: { id: true },
   });
-  return row && { id: row.id, projectId: row.job.projectId, organizationId };
+  return row && { id: row.id, projectId, organizationId };
 }
 
 /** Lets projects use a checkpoint. Those that may already keep their permission. @returns theirs, in the order given */

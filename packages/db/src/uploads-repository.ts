@@ -92,14 +92,23 @@ export async function cancelUpload(db: Database, projectId: string, id: string):
   return getUpload(db, projectId, id);
 }
 
-/** Uploads that have ended in any way and whose parts' bytes are still in storage. */
-export async function listEndedUploads(db: Database, limit: number): Promise<{ id: string; storageKeys: string[] }[]> {
+/** Ids of uploads that have ended in any way and whose parts' bytes are still in storage. */
+export async function listEndedUploads(db: Database, limit: number): Promise<string[]> {
   const rows = await db.upload.findMany({
     where: { cleared: false, OR: [{ status: { not: 'pending' } }, { expiresAt: { lte: new Date() } }] },
     take: limit,
-    include: { parts: true },
+    select: { id: true },
   });
-  return rows.map(({ id, parts }) => ({ id, storageKeys: parts.map((part) => part.storageKey) }));
+  return rows.map(({ id }) => id);
+}
+
+/** Of these uploads, those that still take parts. */
+export async function pendingUploads(db: Database, ids: readonly string[]): Promise<Set<string>> {
+  const rows = await db.upload.findMany({
+    where: { id: { in: [...ids] }, status: 'pending', expiresAt: { gt: new Date() } },
+    select: { id: true },
+  });
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** Follows the deletion of its parts' bytes. */

@@ -531,6 +531,7 @@ describe('API keys', () => {
     expect(await verifyApiKey(db, key)).toEqual({
       keyId: record.id,
       projectId,
+      keyProjectId: projectId,
       organizationId: 'org',
       scope: 'write',
       requestsPerMinute: null,

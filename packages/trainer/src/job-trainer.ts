@@ -10,7 +10,8 @@ import {
 } from '@polymode/policy';
 import { rowsOfStep } from './data-order.js';
 import { Learner, type LearnerReport } from './learner.js';
-import { type MemoryDemand, type MemoryPlan, machineBytes, planMemory } from './memory-plan.js';
+import type { JobDemand } from './memory-demand.js';
+import { type MemoryPlan, machineBytes, planMemory } from './memory-plan.js';
 import { type JobIdentity, readSnapshot, readStartingPoint, snapshotFiles } from './snapshot.js';
 import type {
   CheckpointExport,
@@ -80,12 +81,11 @@ export abstract class JobTrainer<Row, H extends LearnerHyperparameters> implemen
   }
 
   /** What the method asks of memory at its fullest. */
-  protected abstract memoryDemand(): Omit<MemoryDemand, 'policy' | 'secondModel'>;
+  protected abstract memoryDemand(): JobDemand;
 
   /** How much memory the job takes, and what for. @throws TrainerInputError when it does not fit */
   planMemory(): MemoryPlan {
-    const { policy, reference, engine } = this.learner;
-    const secondModel = reference !== null && reference.prefix !== policy.prefix;
+    const { policy, hasSecondModel: secondModel, engine } = this.learner;
     return planMemory(
       { ...this.memoryDemand(), policy, secondModel },
       this.options.hyperparameters.memory_budget_mb,

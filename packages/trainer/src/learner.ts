@@ -70,6 +70,11 @@ export class Learner {
     });
   }
 
+  /** Whether the reference has weights of its own. */
+  get hasSecondModel(): boolean {
+    return this.reference !== null && this.reference.prefix !== this.policy.prefix;
+  }
+
   /** Its own base where that stays as it is, or a second set of weights. */
   private referencePolicy(): Policy {
     if (this.policy.lora !== null) return this.policy.withoutAdapter();
@@ -89,7 +94,7 @@ export class Learner {
   async restore(weights: Weights, start: StartingPoint | null, saved: SavedState | null): Promise<void> {
     const { policy, reference, engine } = this;
     if (start !== null) weights = await this.startingWeights(weights, start);
-    if (reference !== null && reference.prefix !== policy.prefix) await reference.setWeights(weights);
+    if (reference !== null && this.hasSecondModel) await reference.setWeights(weights);
     if (policy.lora === null) {
       await policy.moveWeights(saved?.trained ?? weights);
     } else {

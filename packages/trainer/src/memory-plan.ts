@@ -90,8 +90,8 @@ export function planMemory(
   return { estimate, passBytes, sessionBytes };
 }
 
-/** The same with one completion a pass. */
-function leastOf(demand: MemoryDemand): MemoryEstimate {
+/** What a job needs at least: passes of one completion each. */
+export function leastOf(demand: MemoryDemand): MemoryEstimate {
   const { policy, loss, secondModel, sampling } = demand;
   return {
     ...fixedBytes(policy, secondModel),

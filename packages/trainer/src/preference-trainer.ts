@@ -3,7 +3,7 @@ import { encodePreference } from './conversations.js';
 import { TrainerInputError } from './errors.js';
 import { type JobParts, JobTrainer } from './job-trainer.js';
 import { likelihoodLoss } from './likelihood-loss.js';
-import type { MemoryDemand } from './memory-plan.js';
+import { imitationDemand, type JobDemand, lengthsOf } from './memory-demand.js';
 import { average } from './metrics.js';
 import type {
   PreferenceHyperparameters,
@@ -54,16 +54,8 @@ export class PreferenceTrainer extends JobTrainer<PreferenceRow, PreferenceHyper
     return [...prompt, ...completion];
   }
 
-  protected memoryDemand(): Omit<MemoryDemand, 'policy' | 'secondModel'> {
-    const sequences = this.train.flat();
-    return {
-      loss: likelihoodLoss,
-      sampling: null,
-      promptTokens: Math.max(...sequences.map((s) => s.prompt.length)),
-      completionTokens: Math.max(...sequences.map((s) => s.completion.length)),
-      groupSize: 2,
-      groups: this.options.hyperparameters.batch_size,
-    };
+  protected memoryDemand(): JobDemand {
+    return imitationDemand(this.train.flat().map(lengthsOf), 2, this.options.hyperparameters);
   }
 
   async runStep(): Promise<StepReport> {

@@ -2,11 +2,11 @@ import { objectives } from '@polymode/objectives';
 import { uniforms } from '@polymode/policy';
 import { TrainerInputError } from './errors.js';
 import { type JobParts, JobTrainer } from './job-trainer.js';
-import type { MemoryDemand } from './memory-plan.js';
+import { type JobDemand, reinforcementDemand } from './memory-demand.js';
 import { average, rolloutMetrics } from './metrics.js';
 import { encodeRows, type Prompt } from './prompts.js';
 import { failOnBrokenGrader, type Graded, type Rollout, rollOut } from './rollout.js';
-import { type RewardedSequence, surrogateLoss, surrogateUpdate, type UpdateReport } from './surrogate-update.js';
+import { type RewardedSequence, surrogateUpdate, type UpdateReport } from './surrogate-update.js';
 import type {
   GradedGroup,
   ReinforcementHyperparameters,
@@ -45,22 +45,9 @@ export class ReinforcementTrainer extends JobTrainer<TrainRow, ReinforcementHype
     return [...tokens, this.tokenizer.stopTokens[0]!];
   }
 
-  protected memoryDemand(): Omit<MemoryDemand, 'policy' | 'secondModel'> {
-    const { hyperparameters: h } = this.options;
-    const longest = Math.max(...[...this.train, ...this.validation].map((p) => p.tokens.length));
-    return {
-      loss: surrogateLoss(h.kl_coefficient > 0),
-      sampling: {
-        prompts: h.batch_size,
-        groupSize: h.group_size,
-        promptLength: longest,
-        completionLength: h.max_completion_tokens,
-      },
-      promptTokens: Math.max(...this.train.map((p) => p.tokens.length)),
-      completionTokens: h.max_completion_tokens,
-      groupSize: h.group_size,
-      groups: h.batch_size,
-    };
+  protected memoryDemand(): JobDemand {
+    const length = ({ tokens }: Prompt): number => tokens.length;
+    return reinforcementDemand(this.train.map(length), this.validation.map(length), this.options.hyperparameters);
   }
 
   async runStep(): Promise<StepReport> {

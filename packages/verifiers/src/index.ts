@@ -1,3 +1,4 @@
+export { mayReach } from './endpoint/addresses.js';
 export { EndpointUnreachable, postJson, RefusedAddress } from './endpoint/post.js';
 export {
   type Grade,

@@ -13,15 +13,16 @@ import {
   getCheckpoint,
   listCheckpoints,
 } from '@polymode/db';
+import type { ByteRange } from '@polymode/storage';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { ApiError } from '../errors.js';
 import { toSeconds } from '../ids.js';
 import { existingJob } from '../job.js';
 import { toList } from '../pagination.js';
-import { attachment, sendObject } from '../send-object.js';
+import { attachment, sendBytes, sendObject } from '../send-object.js';
 import { serve } from '../serve.js';
-import { tarLength, tarOf } from '../tar-download.js';
+import { tarDigest, tarLength, tarOf } from '../tar-download.js';
 
 interface CheckpointPath {
   params: { fine_tuning_job_id: string; checkpoint_id: string };
@@ -55,8 +56,12 @@ export async function checkpointRoutes(app: FastifyInstance, { db, storage }: Ap
   serve(app, operations.downloadCheckpoint, async (incoming, request, reply) => {
     const { jobId, step, files } = await existingCheckpoint(incoming);
     const length = tarLength(files);
-    if (length !== undefined) reply.header('content-length', length);
-    reply.type('application/x-tar').header('content-disposition', attachment(`${jobId}-step-${step}.tar`));
+    const [filename, contentType] = [`${jobId}-step-${step}.tar`, 'application/x-tar'];
+    if (length !== undefined) {
+      const open = async (range?: ByteRange) => tarOf(storage, files, range);
+      return sendBytes({ bytes: length, sha256: tarDigest(files), filename, contentType, open }, request, reply);
+    }
+    reply.type(contentType).header('content-disposition', attachment(filename));
     return reply.send(request.method === 'HEAD' ? Readable.from([]) : tarOf(storage, files));
   });
 

@@ -3,7 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import { openApiDocument, operations } from '@polymode/contracts';
 import type { FastifyInstance } from 'fastify';
 
-/** The API's own description at `/openapi.json`, and to read at `/docs`. Neither wants a key. */
+/** The API's own description at `/openapi.json`, and to read at `/docs`. Neither wants a key, or anything from elsewhere. */
 export async function documentationRoutes(app: FastifyInstance): Promise<void> {
   const document = openApiDocument(operations, {
     title: 'Polymode',
@@ -16,6 +16,13 @@ export async function documentationRoutes(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     theme: { title: 'Polymode API' },
-    uiConfig: { docExpansion: 'list', defaultModelsExpandDepth: 0, tryItOutEnabled: false, persistAuthorization: true },
+    uiConfig: {
+      // Without the bar that loads other documents.
+      layout: 'BaseLayout',
+      docExpansion: 'list',
+      defaultModelsExpandDepth: 0,
+      tryItOutEnabled: false,
+      persistAuthorization: true,
+    },
   });
 }

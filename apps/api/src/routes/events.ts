@@ -25,14 +25,15 @@ export async function eventRoutes(app: FastifyInstance, { db, logger }: ApiDepen
       const after = typeof header === 'string' && header !== '' ? header : query.after;
       const sequence = after === undefined ? 0 : await eventSequence(db, job.id, after);
       if (sequence === null) throw new UnknownCursorError(after ?? '');
-      const gone = new AbortController();
-      const stream = Readable.from(serverSentEvents(hub, job.id, sequence, gone.signal), { objectMode: false });
-      stream.once('close', () => gone.abort());
       // Buffering proxies would hold events back.
       reply
         .headers({ 'cache-control': 'no-cache', 'x-accel-buffering': 'no' })
         .type('text/event-stream; charset=utf-8');
-      return reply.send(request.method === 'HEAD' ? Readable.from([]) : stream);
+      if (request.method === 'HEAD') return reply.send(Readable.from([]));
+      // The stream itself cannot tell: it ends only after the news that it waits for.
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      return reply.send(Readable.from(serverSentEvents(hub, job.id, sequence, gone.signal), { objectMode: false }));
     },
   );
 }

@@ -5,19 +5,27 @@ import { createFineTuningJob } from '../create-job.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { dryRun } from '../dry-run.js';
 import { type ApiError, jobNotFound, wrongState } from '../errors.js';
-import { forkRequest } from '../fork-job.js';
+import { forkRequest, inForkTerms } from '../fork-job.js';
 import { creationId } from '../idempotency.js';
 import { existingJob, toJob } from '../job.js';
+import { JobInspector } from '../job-inspector.js';
 import { toList } from '../pagination.js';
 import { serve } from '../serve.js';
 
 export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDependencies): Promise<void> {
   const { db } = deps;
+  const inspector = new JobInspector(deps);
+  const warn = (...about: Parameters<JobInspector['warn']>): void => inspector.warn(...about);
+  app.addHook('onClose', async () => inspector.close());
 
-  serve(app, operations.createFineTuningJob, async (incoming, request): Promise<FineTuningJob | DryRun> => {
+  serve(app, operations.createFineTuningJob, async (incoming, request, reply): Promise<FineTuningJob | DryRun> => {
     const { body, query, caller } = incoming;
-    if (query.dry_run) return dryRun(deps, caller.projectId, body);
-    const job = await createFineTuningJob(deps, caller, creationId(request, 'ftjob-', body), () => body);
+    if (query.dry_run) {
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      return dryRun(deps, caller.projectId, body, gone.signal);
+    }
+    const job = await createFineTuningJob(deps, caller, creationId(request, 'ftjob-', body), () => body, warn);
     await enqueue(job.id, request);
     return toJob(job);
   });
@@ -64,7 +72,10 @@ export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDepende
     const { body, caller } = incoming;
     const parent = await existingJob(db, incoming);
     const id = creationId(request, 'ftjob-', { fork: parent.id, ...body });
-    const job = await createFineTuningJob(deps, caller, id, () => forkRequest(db, parent, body));
+    const ask = () => forkRequest(db, parent, body);
+    const job = await createFineTuningJob(deps, caller, id, ask, warn).catch((error) => {
+      throw inForkTerms(error);
+    });
     await enqueue(job.id, request);
     return toJob(job);
   });

@@ -62,7 +62,7 @@ export async function organizationRoutes(app: FastifyInstance, { db }: ApiDepend
   serve(app, operations.archiveProject, async (incoming): Promise<Project> => {
     const { caller } = incoming;
     const { id } = await existingProject(incoming);
-    if (id === caller.projectId) {
+    if (id === caller.keyProjectId) {
       const message = 'This key belongs to the project, so it would shut itself out. Use a key of another project.';
       throw badRequest(message, 'project_id', 'project_in_use');
     }

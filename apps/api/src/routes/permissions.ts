@@ -67,10 +67,10 @@ export async function permissionRoutes(app: FastifyInstance, { db }: ApiDependen
 
   async function existingCheckpoint({ params, caller }: CheckpointPath): Promise<SharedCheckpoint> {
     const name = params.fine_tuned_model_checkpoint;
-    const checkpoint = await findSharedCheckpoint(db, caller.organizationId, name);
+    const checkpoint = await findSharedCheckpoint(db, caller, name);
     if (checkpoint) return checkpoint;
     throw new ApiError(404, {
-      message: `The checkpoint '${name}' does not exist. A job's checkpoints are listed with their names under /v1/fine_tuning/jobs/{id}/checkpoints.`,
+      message: `The checkpoint '${name}' does not exist in project ${caller.projectId}. A job's checkpoints are listed with their names under /v1/fine_tuning/jobs/{id}/checkpoints.`,
       param: 'fine_tuned_model_checkpoint',
       code: 'checkpoint_not_found',
     });

@@ -13,6 +13,7 @@ import {
   type UploadPartRecord,
   type UploadRecord,
 } from '@polymode/db';
+import { ObjectNotFoundError } from '@polymode/storage';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { type ApiError, badRequest, uploadNotFound, wrongState } from '../errors.js';
@@ -26,6 +27,8 @@ import { requireStorable } from '../validation.js';
 
 /** Milliseconds that an upload may take. */
 const UPLOAD_LIFE_MS = 3_600_000;
+/** Twice as many as one completion may name. */
+const MOST_PARTS = 20_000;
 
 /** Large files in parts, which may come at once and in any order. */
 export async function uploadRoutes(app: FastifyInstance, { db, storage }: ApiDependencies): Promise<void> {
@@ -51,6 +54,7 @@ export async function uploadRoutes(app: FastifyInstance, { db, storage }: ApiDep
   serve(app, operations.createUploadPart, async (incoming, request): Promise<UploadPart> => {
     const upload = await existingUpload(incoming);
     requirePending(upload);
+    requireRoom(upload, await listUploadParts(db, upload.id));
     const id = newId('part_');
     const storageKey = `uploads/${upload.id}/${id}`;
     const { bytes } = await receivePart(request, storage, storageKey);
@@ -86,7 +90,7 @@ export async function uploadRoutes(app: FastifyInstance, { db, storage }: ApiDep
       if (md5 && md5.toLowerCase() !== digest) {
         throw badRequest(`The parts come to the md5 ${digest}, not '${md5}'. Send them again.`, 'md5', 'md5_mismatch');
       }
-      if (upload.purpose === 'fine-tune') check.finish();
+      if (upload.purpose === 'fine-tune') check.finish('part_ids');
       const expiresAt = upload.fileExpiresAfter === null ? null : new Date(Date.now() + upload.fileExpiresAfter * 1000);
       const { filename, purpose } = upload;
       const file = { id: newId('file-'), projectId, filename, purpose, bytes, sha256, storageKey, expiresAt };
@@ -94,7 +98,8 @@ export async function uploadRoutes(app: FastifyInstance, { db, storage }: ApiDep
       if (completed) return toUpload(completed.upload, completed.file);
     } catch (error) {
       await storage.delete(storageKey);
-      throw error;
+      // Cancelled or completed meanwhile, its parts may be gone: that is what to tell then.
+      if (!(error instanceof ObjectNotFoundError)) throw error;
     }
     await storage.delete(storageKey);
     const now = await existingUpload(incoming);
@@ -148,6 +153,14 @@ function chosenParts(
     'part_ids',
     'invalid_upload_size',
   );
+}
+
+/** A client may send a part again whose answer it missed, but not fill the disk. */
+function requireRoom(upload: UploadRecord, parts: readonly UploadPartRecord[]): void {
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  if (parts.length < MOST_PARTS && bytes <= 2 * upload.bytes) return;
+  const message = `Upload ${upload.id} has ${parts.length} parts of ${bytes} bytes already, and ${upload.bytes} were announced. Complete it, or begin a new one.`;
+  throw badRequest(message, 'upload_id', 'upload_too_large');
 }
 
 function requirePending(upload: UploadRecord): void {

@@ -112,7 +112,7 @@ export async function makeWorld(api: TestApi): Promise<World> {
   const key = await newKey();
 
   const checkpointName = `ft:polymode-tiny:acme:demo:${done.id.slice(-8)}:ckpt-step-1`;
-  const shared = await findSharedCheckpoint(db, 'acme', checkpointName);
+  const shared = await findSharedCheckpoint(db, { projectId, organizationId: 'acme' }, checkpointName);
   if (!shared) throw new Error('the world has no checkpoint to share');
   const permit = async (): Promise<string> => {
     const [granted] = await grantPermissions(db, shared, [await newProject('friend')], 'cli');

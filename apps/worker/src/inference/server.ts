@@ -1,8 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type GenerateFailure, GenerateRequest } from '@polymode/contracts';
+import { type GenerateFailure, GenerateRequest, InspectRequest, type InspectResponse } from '@polymode/contracts';
 import type { InferenceMetrics, Logger } from '@polymode/telemetry';
+import type { z } from 'zod';
 import { EventStream } from './event-stream.js';
 import { generate } from './generate.js';
 import { InferenceError } from './inference-error.js';
@@ -17,6 +18,8 @@ export interface InferenceServerOptions {
   /** what lets callers from elsewhere read `/metrics`, beside that; callers on this machine need none */
   readonly metricsToken: string | undefined;
   readonly pool: ModelPool;
+  /** what a job would come to; @throws InferenceError */
+  inspect(request: InspectRequest, signal: AbortSignal): Promise<InspectResponse>;
   readonly metrics: InferenceMetrics;
   readonly logger: Logger;
 }
@@ -31,7 +34,7 @@ const DRAIN_MS = 10_000;
 /** Bytes of a request at most. */
 const MOST_BYTES = 16 * 2 ** 20;
 
-/** `POST /generate`, `GET /healthz`, `GET /metrics`. @throws Error when the address cannot be had */
+/** `POST /generate`, `POST /inspect`, `GET /healthz`, `GET /metrics`. @throws Error when the address cannot be had */
 export async function startInferenceServer(options: InferenceServerOptions): Promise<InferenceServer> {
   const server = createServer((request, response) => void handle(options, request, response));
   await listen(server, options.port, options.host);
@@ -69,6 +72,7 @@ async function handle(
   try {
     const route = `${request.method} ${new URL(request.url ?? '/', 'http://worker').pathname}`;
     if (route === 'POST /generate') await serveGenerate(options, request, response, stream);
+    else if (route === 'POST /inspect') await serveInspect(options, request, response);
     else if (route === 'GET /healthz') respond(response, 200, health(options, request));
     else if (route === 'GET /metrics') await serveMetrics(options, request, response);
     else throw new InferenceError(404, `there is no ${route} here`);
@@ -96,7 +100,7 @@ async function serveGenerate(
   if (!shows(request, options.token)) throw new InferenceError(401, 'the bearer token is not the one of this worker');
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  const asked = await readRequest(request);
+  const asked = await readRequest(request, GenerateRequest);
   const began = performance.now();
   await generate(options, asked, (event) => stream.send(event), gone.signal);
   options.logger.debug(
@@ -115,6 +119,23 @@ function health({ pool, token }: InferenceServerOptions, request: IncomingMessag
   return { status: 'ok', ...(shows(request, token) ? { models: pool.loaded } : {}) };
 }
 
+async function serveInspect(
+  options: InferenceServerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (!shows(request, options.token)) throw new InferenceError(401, 'the bearer token is not the one of this worker');
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const asked = await readRequest(request, InspectRequest);
+  try {
+    respond(response, 200, await options.inspect(asked, gone.signal));
+  } catch (error) {
+    // Nobody waits for the answer any more.
+    if (!gone.signal.aborted) throw error;
+  }
+}
+
 async function serveMetrics(
   { metrics, metricsToken, token }: InferenceServerOptions,
   request: IncomingMessage,
@@ -130,7 +151,10 @@ async function serveMetrics(
 }
 
 /** @throws InferenceError for what is no request */
-async function readRequest(request: IncomingMessage): Promise<GenerateRequest> {
+async function readRequest<Schema extends z.ZodType>(
+  request: IncomingMessage,
+  schema: Schema,
+): Promise<z.output<Schema>> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
@@ -144,7 +168,7 @@ async function readRequest(request: IncomingMessage): Promise<GenerateRequest> {
   } catch {
     throw new InferenceError(400, 'the request is no JSON');
   }
-  const parsed = GenerateRequest.safeParse(json);
+  const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new InferenceError(400, `the request's ${issue?.path.join('.')}: ${issue?.message}`);

@@ -9,6 +9,7 @@ import {
 } from '@polymode/db';
 import type { Storage } from '@polymode/storage';
 import { createInferenceMetrics, type Logger } from '@polymode/telemetry';
+import { inspectJob } from '../inspect-job.js';
 import type { InferenceConfig } from './config.js';
 import { ModelPool } from './model-pool.js';
 import { openModelSource } from './model-source.js';
@@ -59,7 +60,16 @@ export async function startInference(options: InferenceServiceOptions): Promise<
   });
   const token = randomBytes(32).toString('base64url');
   const { host, metricsToken } = config;
-  const server = await startInferenceServer({ host, port: config.port, token, metricsToken, pool, metrics, logger });
+  const server = await startInferenceServer({
+    host,
+    port: config.port,
+    token,
+    metricsToken,
+    pool,
+    inspect: (request, signal) => inspectJob({ storage, modelDirs, device }, request, signal),
+    metrics,
+    logger,
+  });
   const url = config.url ?? `http://${reachable(host)}:${server.port}`;
   let stopped = false;
   const announce = async (): Promise<void> => {

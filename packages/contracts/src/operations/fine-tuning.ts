@@ -177,6 +177,7 @@ export const fineTuningOperations = {
     tag: checkpoints,
     scope: 'read',
     summary: 'Download a whole checkpoint as a tar',
+    description: 'The same bytes every time. Understands `Range` and `If-None-Match`.',
     otherContent: ['application/x-tar'],
   }),
   listCheckpointPermissions: operation({

@@ -21,6 +21,11 @@ declare const file: Ours.FileObject;
 declare const graded: Ours.RunGraderResponse;
 declare const completion: Ours.Completion;
 declare const completionChunk: Ours.CompletionChunk;
+declare const upload: Ours.Upload;
+declare const webhook: Ours.WebhookPayload;
+
+/** What a list request of the SDK resolves to, without the SDK's own paging. */
+type PageOf<Item> = { data: Item[]; has_more: boolean; object?: 'list' };
 
 export const answers = () => ({
   // The SDK knows graders of OpenAI alone, so ours is set apart; everything else must fit as it is.
@@ -39,7 +44,7 @@ export const answers = () => ({
   checkpoint: checkpoint satisfies OpenAI.FineTuning.Jobs.FineTuningJobCheckpoint,
   // The SDK takes `evals` in requests and forgets it in answers.
   file: { ...file, purpose: file.purpose as Exclude<typeof file.purpose, 'evals'> } satisfies OpenAI.FileObject,
-  upload: null as unknown as Omit<Ours.Upload, 'file'> satisfies OpenAI.Upload,
+  upload: { ...upload, file: upload.file && { ...upload.file, purpose: 'fine-tune' } } satisfies OpenAI.Upload,
   part: null as unknown as Ours.UploadPart satisfies OpenAI.Uploads.UploadPart,
   permission:
     null as unknown as Ours.CheckpointPermission satisfies OpenAI.FineTuning.Checkpoints.PermissionListResponse,
@@ -48,6 +53,31 @@ export const answers = () => ({
   modelDeleted: null as unknown as Ours.ModelDeleted satisfies OpenAI.ModelDeleted,
   deleted: null as unknown as Ours.FileDeleted satisfies OpenAI.FileDeleted,
   model: null as unknown as Ours.Model satisfies OpenAI.Model,
+  validated: {
+    ...(null as unknown as Ours.ValidateGraderResponse),
+    grader: { type: 'string_check', name: 'n', input: 'a', reference: 'b', operation: 'eq' } as const,
+  } satisfies OpenAI.FineTuning.Alpha.GraderValidateResponse,
+  jobError: null as unknown as Ours.JobError satisfies OpenAI.FineTuning.FineTuningJob.Error,
+  events: null as unknown as Ours.FineTuningJobEventList satisfies PageOf<OpenAI.FineTuning.FineTuningJobEvent>,
+  checkpoints:
+    null as unknown as Ours.FineTuningJobCheckpointList satisfies PageOf<OpenAI.FineTuning.Jobs.FineTuningJobCheckpoint>,
+  permissions:
+    null as unknown as Ours.CheckpointPermissionList satisfies PageOf<OpenAI.FineTuning.Checkpoints.PermissionListResponse> & {
+      last_id: string | null;
+    },
+  createdPermission:
+    null as unknown as Ours.CheckpointPermission satisfies OpenAI.FineTuning.Checkpoints.PermissionCreateResponse,
+  models: null as unknown as Ours.ModelList satisfies { object: 'list'; data: OpenAI.Model[] },
+  // Each kind of webhook by itself, as the SDK tells them apart.
+  succeeded: {
+    ...webhook,
+    type: 'fine_tuning.job.succeeded',
+  } satisfies OpenAI.Webhooks.FineTuningJobSucceededWebhookEvent satisfies OpenAI.Webhooks.UnwrapWebhookEvent,
+  failed: { ...webhook, type: 'fine_tuning.job.failed' } satisfies OpenAI.Webhooks.FineTuningJobFailedWebhookEvent,
+  cancelled: {
+    ...webhook,
+    type: 'fine_tuning.job.cancelled',
+  } satisfies OpenAI.Webhooks.FineTuningJobCancelledWebhookEvent,
   // What OpenAI sends as token_usage is an object too, and its SDK says a number.
   graded: {
     ...graded,

@@ -180,8 +180,8 @@ function queryParams(query: z.ZodObject, components: Components): Json[] {
 }
 
 function binary(type: string): Json {
-  // Whatever JSON it is: it was somebody's file.
-  if (type === 'application/json') return {};
+  // Whatever JSON it is: it was somebody's file. Of event streams some readers take the schema for each event, some for all.
+  if (type === 'application/json' || type === 'text/event-stream') return {};
   return type.startsWith('text/') ? { type: 'string' } : { type: 'string', format: 'binary' };
 }
 

@@ -108,6 +108,11 @@ async function planReinforcement(
   const hyperparameters = resolved(path, start, reinforcement.hyperparameters, (given) =>
     resolveHyperparameters(given, data),
   );
+  const format = responseFormat(`${path}.response_format`, reinforcement.response_format);
+  if (format !== null && hyperparameters.stop.length > 0) {
+    const message = "Invalid 'stop': it would cut answers that 'response_format' keeps whole. Leave one of them out.";
+    throw badRequest(message, `${path}.hyperparameters.stop`, 'invalid_value');
+  }
   return {
     ...checked,
     method: {
@@ -119,7 +124,7 @@ async function planReinforcement(
         grader_timeout_ms: reinforcement.grader_timeout_ms ?? GRADING_TIMEOUT_MS,
         hyperparameters,
         ...formats(path, reinforcement, hyperparameters.trainable),
-        response_format: responseFormat(`${path}.response_format`, reinforcement.response_format),
+        response_format: format,
       },
     },
   };

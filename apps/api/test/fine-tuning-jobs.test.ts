@@ -143,6 +143,14 @@ describe('creating a job', () => {
     expect(told(await asking(loose))).toEqual({ ...loose, json_schema: { ...loose.json_schema, strict: false } });
     expect([told(await asking(null)), told(await asking(undefined))]).toEqual([null, null]);
 
+    const cut = create({
+      method: {
+        type: 'reinforcement',
+        reinforcement: { grader: voxelGrader, response_format: format, hyperparameters: { stop: ['}'] } },
+      },
+    });
+    expect(await refusal(cut)).toMatchObject({ status: 400, param: 'method.reinforcement.hyperparameters.stop' });
+
     const at = 'method.reinforcement.response_format';
     const named = (change: object) => ({ ...format, json_schema: { ...format.json_schema, ...change } });
     for (const [wrong, param, says] of [

@@ -8,23 +8,36 @@ const MAX_DEPTH = 5;
 
 interface Context {
   readonly references: References;
-  /** Nothing stands beside the choice: then what is written for a branch is narrowed as the branch alone is. */
+  /** No other choice says more of what is written. */
   readonly alone: boolean;
 }
 
 /**
- * @param alone whether nothing stands beside the branches that may say more of what is written for them
+ * @param beside what a value has to fulfil whichever branch it takes, by keywords of its own
+ * @param alone whether that is all: no other choice says more of what is written
  * @returns false also where it cannot be told
  */
-export function exclude(a: Located, b: Located, references: References, alone: boolean): boolean {
+export function exclude(
+  a: Located,
+  b: Located,
+  beside: readonly Located[],
+  references: References,
+  alone: boolean,
+): boolean {
   const context = { references, alone };
-  return neverValid([a], [b], context, 0) && neverValid([b], [a], context, 0);
+  return neverValid([a], [b], context, 0, beside) && neverValid([b], [a], context, 0, beside);
 }
 
 /** No value that is written for some schemas is valid for others. */
-function neverValid(written: readonly Located[], read: readonly Located[], context: Context, depth: number): boolean {
-  const reading = shapesOf(read, context, true).shapes;
-  const { shapes, whole } = shapesOf(written, context, !context.alone);
+function neverValid(
+  written: readonly Located[],
+  read: readonly Located[],
+  context: Context,
+  depth: number,
+  beside: readonly Located[] = [],
+): boolean {
+  const reading = shapesOf(read, beside, context, true).shapes;
+  const { shapes, whole } = shapesOf(written, beside, context, !context.alone);
   const within = { ...context, alone: context.alone && whole };
   return shapes.every((w) => reading.every((r) => apart(w, r, within, depth)));
 }
@@ -32,12 +45,13 @@ function neverValid(written: readonly Located[], read: readonly Located[], conte
 /** Shapes one of which every value of these schemas has, and whether they say all that the schemas say. */
 function shapesOf(
   schemas: readonly Located[],
+  beside: readonly Located[],
   { references }: Context,
   literal: boolean,
 ): { shapes: Shape[]; whole: boolean } {
   const { plain, choices, never } = references.expand(schemas);
   if (never) return { shapes: [], whole: true };
-  const base = [...plain.values()];
+  const base = [...beside, ...plain.values()];
   // Of several choices one is enough: the others only ever say more.
   const branches = choices[0]?.branches.map((branch) => references.expand([branch])) ?? [];
   const whole = choices.length <= 1 && branches.every((branch) => branch.choices.length === 0);

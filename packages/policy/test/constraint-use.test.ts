@@ -270,6 +270,56 @@ describe('schemas', () => {
     );
   });
 
+  it.each([
+    [
+      'a branch that says nothing of what another is about',
+      { oneOf: [{ properties: { a: true }, required: ['a'] }, { minLength: 3 }] },
+    ],
+    [
+      'a property that stands beside the branches',
+      {
+        type: 'object',
+        properties: { b: true },
+        oneOf: [
+          { properties: { a: true }, required: ['a'] },
+          { properties: { b: true }, required: ['b'] },
+        ],
+      },
+    ],
+    [
+      'a type that stands beside them',
+      { type: ['string', 'object'], oneOf: [{ properties: { a: true } }, { minLength: 3 }] },
+    ],
+    [
+      'a property that stands in a choice of a branch',
+      {
+        oneOf: [
+          {
+            properties: { a: true },
+            required: ['a'],
+            allOf: [{ anyOf: [{ title: 'x' }] }, { anyOf: [{ properties: { b: true } }] }],
+          },
+          { properties: { b: true }, required: ['b'] },
+        ],
+      },
+    ],
+    ['required alone', { properties: { a: true, b: true }, oneOf: [{ required: ['a'] }, { required: ['b'] }] }],
+  ])('refuse oneOf for %s', (_, schema) => {
+    expect(() => compileSchema(schema)).toThrow('/oneOf has branches 0 and 1');
+  });
+
+  it('take oneOf of closed objects with required properties, and of objects beside a type', () => {
+    const branch = (name: string, more: object = {}) => ({
+      type: 'object',
+      properties: { [name]: { type: 'null' } },
+      required: [name],
+      ...more,
+    });
+    expect(accepts({ oneOf: [branch('a'), branch('b')] }, '{"b":null}')).toBe(true);
+    const closed = { additionalProperties: false };
+    expect(accepts({ type: 'object', oneOf: [branch('a', closed), branch('b', closed)] }, '{"a":null}')).toBe(true);
+  });
+
   it('write only named properties where nothing is said of others, in the order of the schema', () => {
     const schema = { properties: { b: { type: 'null' }, a: { type: 'null' } }, required: ['a'] };
     expect(['{"b":null,"a":null}', '{"a":null}'].map((text) => accepts(schema, text))).toEqual([true, true]);

@@ -177,6 +177,36 @@ function choices(inner: fc.Arbitrary<Example>): fc.Arbitrary<Example> {
   );
 }
 
+/** oneOf of objects told apart by a tag, and allOf whose parts each know some of the properties. */
+function combined(inner: fc.Arbitrary<Example>): fc.Arbitrary<Example> {
+  const tagged = fc.array(inner, { minLength: 1, maxLength: 3 }).chain((examples) =>
+    fc.nat(examples.length - 1).map(
+      (i): Example => ({
+        schema: {
+          type: 'object',
+          oneOf: examples.map(({ schema }, tag) => ({
+            properties: { tag: { const: tag }, value: schema },
+            required: ['tag', 'value'],
+          })),
+        },
+        instance: { tag: i, value: examples[i]!.instance },
+      }),
+    ),
+  );
+  const parted = fc.tuple(inner, inner, fc.boolean()).map(
+    ([a, b, present]): Example => ({
+      schema: {
+        allOf: [
+          { type: 'object', properties: { a: a.schema }, required: ['a'] },
+          { properties: { b: b.schema, a: true } },
+        ],
+      },
+      instance: { a: a.instance, ...(present ? { b: b.instance } : {}) },
+    }),
+  );
+  return fc.oneof(tagged, parted);
+}
+
 const simple: fc.Arbitrary<Example> = fc.oneof(
   strings,
   patterns,
@@ -200,6 +230,7 @@ export const example: fc.Arbitrary<Example> = fc.letrec<{ any: Example }>((tie) 
     objects(tie('any')),
     arrays(tie('any')),
     choices(tie('any')),
+    combined(tie('any')),
     // The same by a reference, next to a keyword.
     tie('any').map(({ schema, instance }) => ({
       schema: { allOf: [schema, true], description: 'the same' },

@@ -39,7 +39,8 @@ export class SchemaRules {
   private readonly rules = new Map<string, number>();
   private readonly ids = new Map<Schema, number>();
   private readonly pending: { rule: number; schemas: readonly Located[] }[] = [];
-  private readonly compared = new Set<Choice['branches']>();
+  /** choices whose branches are known to exclude each other, with what stands beside */
+  private readonly compared = new Set<string>();
 
   /**
    * @param base what pointers begin with
@@ -84,11 +85,13 @@ export class SchemaRules {
   /** Values that fulfil all of some schemas. */
   private value(schemas: readonly Located[]): Piece {
     const whole = this.references.expand(schemas);
-    for (const choice of whole.choices) this.checkExclusive(choice);
     const [choice] = whole.choices;
     const says = [...whole.plain.values()].some(({ schema }) => saysSomething(schema as SchemaObject));
+    const alone = whole.choices.length === 1 && !says;
+    const beside = [...whole.plain.values()];
+    for (const each of whole.choices) this.checkExclusive(each, beside, whole.choices.length === 1);
     // Nothing but one choice: its branches stand for themselves.
-    if (choice !== undefined && whole.choices.length === 1 && !says) {
+    if (choice !== undefined && alone) {
       return this.builder.oneOf(choice.branches.map((branch) => this.builder.call(this.ruleOf([branch]))));
     }
     const combinations: Located[][] = [];
@@ -116,7 +119,7 @@ export class SchemaRules {
       const again = chosen.choices.find(({ of }) => of === choice.of || made.includes(of));
       if (again !== undefined) throw selfReference(branch.pointer);
       const fresh = chosen.choices.filter(({ of }) => !others.some((other) => other.of === of));
-      for (const inner of fresh) this.checkExclusive(inner);
+      for (const inner of fresh) this.checkExclusive(inner, [], false);
       this.combine(
         {
           plain: new Map([...plain, ...chosen.plain]),
@@ -129,14 +132,16 @@ export class SchemaRules {
     }
   }
 
-  private checkExclusive({ keyword, branches, pointer }: Choice): void {
-    if (keyword === 'anyOf' || this.compared.has(branches)) return;
-    this.compared.add(branches);
+  private checkExclusive({ keyword, branches, pointer }: Choice, beside: readonly Located[], alone: boolean): void {
+    if (keyword === 'anyOf') return;
+    const key = [pointer, alone, ...beside.map((l) => l.pointer)].join(' ');
+    if (this.compared.has(key)) return;
+    this.compared.add(key);
     if (branches.length > MAX_EXCLUSIVE) {
       throw new SchemaError(pointer, `has more than ${MAX_EXCLUSIVE} branches: write anyOf`);
     }
     for (const [i, a] of branches.entries()) {
-      const j = branches.findIndex((b, k) => k > i && !exclude(a, b, this.references));
+      const j = branches.findIndex((b, k) => k > i && !exclude(a, b, beside, this.references, alone));
       if (j < 0) continue;
       throw new SchemaError(
         pointer,

@@ -32,6 +32,8 @@ export interface ObjectShape {
   readonly property: (name: string) => readonly Located[];
   /** schemas of properties that have no name here; null where there may be none */
   readonly others: readonly Located[] | null;
+  /** additionalProperties is false: none may be, and not only none is written */
+  readonly shut: boolean;
   readonly minProperties: number;
   readonly maxProperties: number;
 }
@@ -55,11 +57,14 @@ interface Plain {
   readonly pointer: string;
 }
 
-/** @throws SchemaError for what cannot be followed */
-export function shapeOf(located: readonly Located[]): Shape {
+/**
+ * @param literal without the narrowing of what is written: no types are told from other keywords
+ * @throws SchemaError for what cannot be followed
+ */
+export function shapeOf(located: readonly Located[], literal = false): Shape {
   const schemas = located.filter((l): l is Plain => typeof l.schema !== 'boolean');
   const pointer = schemas[0]?.pointer ?? '';
-  const types = typesOf(schemas);
+  const types = typesOf(schemas, literal);
   const number = numberLimits(schemas, types);
   const string = stringShape(schemas);
   return {
@@ -74,7 +79,7 @@ export function shapeOf(located: readonly Located[]): Shape {
 }
 
 /** Types that all declare, or, where none does, those that the other keywords speak of; else all. */
-function typesOf(schemas: readonly Plain[]): Set<Type> {
+function typesOf(schemas: readonly Plain[], literal: boolean): Set<Type> {
   const declared = schemas.filter(({ schema }) => schema.type !== undefined);
   if (declared.length > 0) {
     const has = (schema: SchemaObject, type: Type): boolean => {
@@ -93,7 +98,7 @@ function typesOf(schemas: readonly Plain[]): Set<Type> {
   if (speaks(STRING_WORDS)) types.add('string');
   if (speaks(NUMBER_WORDS)) types.add('number');
   const all = TYPES.filter((type) => type !== 'integer');
-  return types.size > 0 && !speaks(['enum', 'const']) ? types : new Set(all);
+  return types.size > 0 && !literal && !speaks(['enum', 'const']) ? types : new Set(all);
 }
 
 const least = (schemas: readonly Plain[], word: string, otherwise: number): number =>
@@ -252,7 +257,8 @@ function objectShape(schemas: readonly Plain[], types: ReadonlySet<Type>): Objec
   });
   const others = open.map(other);
   // Properties that a schema does not name are for it to allow; where nothing is said, only named ones are written.
-  const closed = open.length === 0 ? declared.length > 0 : others.some(({ schema }) => schema === false);
+  const shut = others.some(({ schema }) => schema === false);
+  const closed = open.length === 0 ? declared.length > 0 : shut;
   const minProperties = most(schemas, 'minProperties', 0);
   const maxProperties = least(schemas, 'maxProperties', Number.POSITIVE_INFINITY);
   if (types.has('object')) {
@@ -280,6 +286,7 @@ function objectShape(schemas: readonly Plain[], types: ReadonlySet<Type>): Objec
         return plain.schema.additionalProperties === undefined ? [] : [other(plain)];
       }),
     others: closed ? null : others,
+    shut,
     minProperties,
     maxProperties,
   };

@@ -131,6 +131,53 @@ describe('log-probabilities that are told', () => {
     }
     expect(await scorePrompt(policy, [7], 2)).toEqual({ logProbabilities: [null], alternatives: [[]] });
   });
+
+  it('of a prompt that fills the context of a model with learned positions are right too', async () => {
+    const learned = tinyConfig({
+      ...{ family: 'gpt2', numKeyValueHeads: 4, headDim: 6, rotary: null, maxPositionEmbeddings: 70 },
+    });
+    const own = new Policy(learned, engine, { prefix: 'learned/', paddingToken: 0 });
+    await own.setWeights(randomWeights(learned, 4));
+    const prompt = Array.from({ length: 70 }, (_, i) => (5 * i) % learned.vocabSize);
+    const { logProbabilities } = await scorePrompt(own, prompt, 0);
+    for (const t of [1, 40, 69]) {
+      const one = [{ prompt: prompt.slice(0, t), completion: [prompt[t]!] }];
+      expect(Math.abs(logProbabilities[t]! - (await own.logProbabilities(one, 1))[0]!)).toBeLessThan(2e-5);
+    }
+    await own.drop();
+  });
+});
+
+describe('a batch with a bound on the tokens that it holds', () => {
+  it('lets requests wait until there is room, and answers them alike', async () => {
+    const policy = new Policy(config, engine, { prefix: 'bound/', paddingToken: 0 });
+    await policy.setWeights(randomWeights(config, 6));
+    const ask = async (maxHeldTokens: number | undefined) => {
+      const batch = new RunningBatch(policy, maxHeldTokens === undefined ? {} : { maxHeldTokens });
+      let most = 0;
+      const requests = [1, 2, 3, 4].map((random) =>
+        batch.add({
+          prompt: Array.from({ length: 50 }, (_, i) => (i * random) % config.vocabSize),
+          random,
+          options: { maxTokens: 60, stopTokens: [] },
+          onProgress: () => {
+            most = Math.max(most, batch.load.running);
+          },
+        }),
+      );
+      expect(batch.load).toEqual({ running: 0, waiting: 4 });
+      const completions = await Promise.all(requests.map((r) => r.completions));
+      await batch.close();
+      return { most, completions };
+    };
+    const free = await ask(undefined);
+    expect(free.most).toBe(4);
+    const bound = await ask(110);
+    expect(bound.most).toBe(2);
+    expect(bound.completions).toEqual(free.completions);
+    // One that is larger than the bound is let in when it is alone.
+    expect((await ask(20)).most).toBe(1);
+  });
 });
 
 describe('a request of one completion', () => {

@@ -94,6 +94,15 @@ describe('the tokenizer that ships', () => {
     ).toEqual([USER, ...rules, USER, ...hi, ASSISTANT, ...yo, END, USER, ...hi, ASSISTANT]);
   });
 
+  it('names tokens as the vocabulary spells them', () => {
+    expect([END, USER, ASSISTANT].map((token) => tokenizer.tokenName(token))).toEqual([
+      '<|endoftext|>',
+      '<|user|>',
+      '<|assistant|>',
+    ]);
+    expect(tokenizer.tokenName(tokenizer.vocabularySize)).toBeNull();
+  });
+
   it('stops and pads with the end of text', () => {
     expect(tokenizer.stopTokens).toEqual([END]);
     expect(tokenizer.paddingToken).toBe(END);
@@ -114,6 +123,25 @@ describe('loadTokenizer', () => {
     );
     const own = await loadTokenizer(dir);
     expect(own.encodeChat([{ role: 'user', content: 'hi' }])).toEqual([...tokenizer.encode('hi'), ASSISTANT]);
+  });
+
+  it('hands a template the arguments of tool calls as objects, and as they are where they are no JSON', async () => {
+    const dir = await variant('calls', (d) =>
+      writeFile(
+        join(d, 'chat_template.jinja'),
+        '{% for m in messages %}{% for c in m.tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}',
+      ),
+    );
+    const calling = await loadTokenizer(dir);
+    const said = (args: unknown) =>
+      calling.decode(
+        calling.encodeChat([
+          { role: 'assistant', content: null, tool_calls: [{ function: { name: 'f', arguments: args } }] },
+        ]),
+      );
+    expect(said('{"a":1}')).toBe(said({ a: 1 }));
+    expect(said('{"a":1}')).toMatch(/^\{\s*"a":\s*1\s*\}$/);
+    expect(said('{"a":')).toBe('"{\\"a\\":"');
   });
 
   it('keeps folders of one name apart', async () => {

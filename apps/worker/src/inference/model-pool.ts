@@ -169,7 +169,11 @@ export class ModelPool {
     if (name.checkpointId !== null) {
       // Asked for every request: what was deleted since it was loaded is not served.
       checkpoint = await this.source.checkpoint(name.checkpointId);
-      if (checkpoint === null) throw notFound(`there is no checkpoint ${name.checkpointId}, or it was deleted`);
+      if (checkpoint === null) {
+        const loaded = this.slots.get(keyOf(name));
+        if (loaded !== undefined && loaded.users === 0 && loaded.unload !== null) this.evict(loaded);
+        throw notFound(`there is no checkpoint ${name.checkpointId}, or it was deleted`);
+      }
     }
     const key = keyOf(name);
     let slot = this.slots.get(key);
@@ -284,7 +288,10 @@ export class ModelPool {
       throw error;
     }
     const { segmentTokens = segmentOf(bytesOf(parameterShapes(policy.config))) } = this.options;
-    const batch = new RunningBatch(policy, { maxRows: this.rowsOf(policy), segmentTokens });
+    const maxRows = this.rowsOf(policy);
+    // Where answers grow longer than is common, fewer are let in.
+    const maxHeldTokens = maxRows * 2 * COMMON_TOKENS;
+    const batch = new RunningBatch(policy, { maxRows, maxHeldTokens, segmentTokens });
     this.batches.add(batch);
     slot.unload = async () => {
       this.batches.delete(batch);

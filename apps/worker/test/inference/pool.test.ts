@@ -141,6 +141,7 @@ describe('models', () => {
       status: 404,
       failure: { code: 'model_not_found', param: 'model' },
     });
+    expect(await server.models()).toEqual([TINY]);
     await server.generate(said(null));
   });
 

@@ -44,6 +44,11 @@ export interface RunningBatchOptions {
   /** Completions that advance together at most; others wait. @defaultValue 256 */
   readonly maxRows?: number;
   /**
+   * Tokens of prompts and completions so far, from which on others wait; those that are in go on. @defaultValue no bound but
+   * `maxRows`
+   */
+  readonly maxHeldTokens?: number;
+  /**
    * Tokens between two moments at which rows may join, leave and be heard of. The last bits of a result depend on it.
    * @defaultValue 16
    */
@@ -70,6 +75,7 @@ interface Job {
  */
 export class RunningBatch {
   private readonly maxRows: number;
+  private readonly maxHeldTokens: number;
   private readonly free: Lane;
   private readonly masked: Lane;
   private waiting: Job[] = [];
@@ -81,13 +87,14 @@ export class RunningBatch {
     private readonly policy: Policy,
     options: RunningBatchOptions = {},
   ) {
-    const { maxRows = MAX_ROWS, segmentTokens = SEGMENT_TOKENS } = options;
+    const { maxRows = MAX_ROWS, segmentTokens = SEGMENT_TOKENS, maxHeldTokens } = options;
     for (const [name, value] of Object.entries({ maxRows, segmentTokens })) {
       if (!Number.isInteger(value) || value < 1)
         throw new RangeError(`${name} is ${value}, but must be a positive integer`);
     }
     const { sessions } = policy;
     this.maxRows = maxRows;
+    this.maxHeldTokens = maxHeldTokens ?? Number.POSITIVE_INFINITY;
     this.free = new Lane(policy, sessions, segmentTokens, false, maxRows);
     this.masked = new Lane(policy, sessions, 1, true, maxRows);
   }
@@ -191,10 +198,13 @@ export class RunningBatch {
   private async admit(): Promise<void> {
     const jobs: Job[] = [];
     let taken = openRows(this.running);
+    let held = heldTokens(this.running);
     for (const job of this.waiting) {
       const more = openRows([job]);
-      if (taken > 0 && taken + more > this.maxRows) break;
+      const tokens = heldTokens([job]);
+      if (taken > 0 && (taken + more > this.maxRows || held + tokens > this.maxHeldTokens)) break;
       taken += more;
+      held += tokens;
       jobs.push(job);
     }
     this.waiting = this.waiting.slice(jobs.length);
@@ -267,4 +277,12 @@ export class RunningBatch {
 /** Rows that have not ended. */
 function openRows(jobs: readonly Job[]): number {
   return jobs.reduce((n, job) => n + job.rows.filter((r) => r.finishReason === null).length, 0);
+}
+
+/** Tokens that caches hold for them: each prompt once, and what its rows have said. */
+function heldTokens(jobs: readonly Job[]): number {
+  return jobs.reduce((n, { prompt, rows }) => {
+    const open = rows.filter((r) => r.finishReason === null);
+    return n + (open.length === 0 ? 0 : prompt.length) + open.reduce((said, r) => said + r.tokens.length, 0);
+  }, 0);
 }

@@ -4,7 +4,7 @@ import { type Database, type DatabaseOrTransaction, type JsonObject, toNullableJ
 import { UnknownCursorError } from './errors.js';
 import type { EventLevel, FineTuningEvent, JobStatus } from './generated/client.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
-import { run, type Statement } from './statements.js';
+import { inTransaction, run, type Statement } from './statements.js';
 
 export interface EventRecord {
   id: string;
@@ -31,12 +31,17 @@ export interface NewEvent {
 
 /** Appends events in the given order, skipping those whose key the job already has. Throws when there is no such job. */
 export async function appendEvents(db: Database, jobId: string, events: NewEvent[]): Promise<void> {
-  await db.$transaction(async (tx) => {
+  await inTransaction(db, async (connection) => {
     // Appending under the job's lock makes sequence order equal commit order, so that a reader who pages never skips one.
-    await tx.$queryRaw`SELECT id FROM fine_tuning_jobs WHERE id = ${jobId} FOR NO KEY UPDATE`;
-    await insertEvents(tx, jobId, events);
+    await run(connection, LOCK_JOB, [jobId]);
+    await insertEventsOn(connection, jobId, events);
   });
 }
+
+const LOCK_JOB: Statement = {
+  name: 'lock job',
+  text: 'SELECT id FROM fine_tuning_jobs WHERE id = $1 FOR NO KEY UPDATE',
+};
 
 /** For transactions that hold the job's row lock already. */
 export async function insertEvents(tx: DatabaseOrTransaction, jobId: string, events: NewEvent[]): Promise<void> {
@@ -55,8 +60,8 @@ export async function insertEvents(tx: DatabaseOrTransaction, jobId: string, eve
   });
 }
 
-/** The same for a job that this transaction has made. */
-export async function insertFirstEvents(
+/** The same on a connection of {@link inTransaction}. */
+export async function insertEventsOn(
   connection: PoolClient,
   jobId: string,
   events: readonly NewEvent[],

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { type Database, type JsonObject, Prisma, toJson } from './client.js';
 import { CheckpointMissingError, FileMissingError, UnknownCursorError } from './errors.js';
-import { insertEvents, insertFirstEvents, type NewEvent } from './events-repository.js';
+import { insertEvents, insertEventsOn, type NewEvent } from './events-repository.js';
 import type { FineTuningJob, JobStatus } from './generated/client.js';
 import { lockLeasedJob } from './leases.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
@@ -106,7 +106,7 @@ export async function createJob(
         job.metadata ? JSON.stringify(job.metadata) : null,
       ]);
       if (!made) throw new JobExists();
-      await insertFirstEvents(connection, job.id, events);
+      await insertEventsOn(connection, job.id, events);
       return { job: made, created: true };
     });
   } catch (error) {

@@ -178,6 +178,7 @@ export const fineTuningOperations = {
     scope: 'read',
     summary: 'Download a whole checkpoint as a tar',
     description: 'The same bytes every time. Understands `Range` and `If-None-Match`.',
+    ranges: true,
     otherContent: ['application/x-tar'],
   }),
   listCheckpointPermissions: operation({

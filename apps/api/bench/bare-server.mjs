@@ -1,4 +1,19 @@
-/** The least that a Fastify route with these many SQL statements can cost: trivial ones, by primary key, on a pool like ours. */
+/**
+ * What a Fastify route with these SQL statements costs at least. `/` sends as many trivial ones, by primary key, on a pool like
+ * ours; `/same/…` sends the very statements that the API sends, with nothing before, between and after them.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  connectDatabase,
+  createJob,
+  disconnectDatabase,
+  getFile,
+  getJob,
+  hasJob,
+  listEvents,
+  verifyApiKey,
+} from '@polymode/db';
+import { openQueue } from '@polymode/queue';
 import { fastify } from 'fastify';
 import pg from 'pg';
 
@@ -27,11 +42,42 @@ app.get('/', async (request) => {
     if (client !== pool) client.release();
   }
 });
+
+const db = connectDatabase(process.env.DATABASE_URL);
+const queue = openQueue({ databaseUrl: process.env.DATABASE_URL, onError: () => {} });
+const key = process.env.POLYMODE_API_KEY;
+let model;
+app.get('/same/creations/:id', async (request) => {
+  const { projectId } = await verifyApiKey(db, key);
+  model ??= { ...(await getJob(db, projectId, request.params.id)) };
+  const file = await getFile(db, projectId, model.trainingFileId);
+  const { organizationId, method, seed, metadata } = model;
+  const events = ['created', 'validating', 'queued'].map((dedupeKey) => ({
+    dedupeKey,
+    message: `${dedupeKey} ${file.id}`,
+  }));
+  const id = `ftjob-${randomUUID()}`;
+  const job = { id, projectId, organizationId, model: model.model, trainingFileId: file.id, method, seed, metadata };
+  const made = await createJob(db, job, events);
+  await queue.enqueueNew(id);
+  return made.job;
+});
+app.get('/same/polls/:id', async (request) => {
+  const { projectId } = await verifyApiKey(db, key);
+  return getJob(db, projectId, request.params.id);
+});
+app.get('/same/event_pages/:id', async (request) => {
+  const { projectId } = await verifyApiKey(db, key);
+  if (!(await hasJob(db, projectId, request.params.id))) throw new Error('no such job');
+  return listEvents(db, request.params.id, { limit: 20 });
+});
 const url = await app.listen({ host: '127.0.0.1', port: 0 });
 console.log(JSON.stringify({ url }));
 const stop = async () => {
   await app.close();
   await pool.end();
+  await queue.close();
+  await disconnectDatabase(db);
   process.exit(0);
 };
 process.once('SIGTERM', stop);

@@ -45,6 +45,7 @@ export async function makeTarget(url, key, databaseUrl) {
   return {
     key,
     createJob,
+    jobId: job.id,
     databaseUrl,
     requests: {
       creations: {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { parse as parsePlainQuery } from 'node:querystring';
 import multipart from '@fastify/multipart';
 import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
 import { parse as parseQuery } from 'qs';
@@ -36,7 +37,7 @@ declare module 'fastify' {
 export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: deps.logger as FastifyBaseLogger,
-    logController: new RequestLog(),
+    logController: new RequestLog(deps.logger.isLevelEnabled('debug')),
     requestIdHeader: false,
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
@@ -48,7 +49,9 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
       maxParamLength: 1000,
       // Names are the client's, so none of them may mean something to JavaScript.
       querystringParser: (text) =>
-        parseQuery(text, { depth: 1, parameterLimit: 200, plainObjects: true, allowSparse: true }),
+        /[[\]]|%5[bd]/i.test(text)
+          ? parseQuery(text, { depth: 1, parameterLimit: 200, plainObjects: true, allowSparse: true })
+          : parsePlainQuery(text, '&', '=', { maxKeys: 200 }),
     },
     frameworkErrors: (error, request, reply) => sendError(error, request, reply),
     // Requests that are not even HTTP.
@@ -65,10 +68,11 @@ export async function buildApp(deps: ApiDependencies): Promise<FastifyInstance> 
 
   app.decorateRequest('jobId', null);
   app.decorate('checkResponses', deps.checkResponses ?? false);
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     // PostgreSQL's text holds every character but this one, so no id or filter has it.
-    if (/%00/.test(request.url)) throw badRequest('The URL holds a NUL character (%00).', null, 'invalid_url');
+    const hasNul = request.url.includes('%00');
+    done(hasNul ? badRequest('The URL holds a NUL character (%00).', null, 'invalid_url') : undefined);
   });
 
   // Node refuses expectations that it does not know with an empty answer; without them requests are as good.

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { type CreateJobRequest, hyperparametersOf } from '@polymode/contracts';
+import type { CreateJobRequest } from '@polymode/contracts';
 import { type Caller, createJob, getJob, type JobRecord, type NewEvent } from '@polymode/db';
 import type { ApiDependencies } from './dependencies.js';
 import { type CreationId, requireSameRequest } from './idempotency.js';
@@ -42,7 +42,6 @@ export async function createFineTuningJob(
       trainingFileId: files.training.id,
       validationFileId: files.validation?.id ?? null,
       method,
-      hyperparameters: hyperparametersOf(method),
       seed: request.seed ?? randomInt(2 ** 31),
       metadata: request.metadata ?? null,
     },

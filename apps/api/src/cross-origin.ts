@@ -23,10 +23,10 @@ const EXPOSED = [
  * no key by themselves. Preflights may name any header: SDKs send many of their own.
  */
 export const crossOrigin = fp(async (app: FastifyInstance) => {
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.headers.origin === undefined) return;
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.headers.origin === undefined) return done();
     reply.headers({ 'access-control-allow-origin': '*', 'access-control-expose-headers': EXPOSED });
-    if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return;
+    if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return done();
     const asked = request.headers['access-control-request-headers'];
     reply.headers({
       'access-control-allow-methods': METHODS,
@@ -34,6 +34,6 @@ export const crossOrigin = fp(async (app: FastifyInstance) => {
       'access-control-max-age': '86400',
       vary: 'access-control-request-headers',
     });
-    return reply.code(204).send();
+    void reply.code(204).send();
   });
 });

@@ -15,7 +15,7 @@ export interface BaseModel {
 export interface ApiDependencies {
   db: Database;
   storage: Storage;
-  queue: Pick<JobQueue, 'enqueue'>;
+  queue: Pick<JobQueue, 'enqueue' | 'enqueueNew'>;
   logger: Logger;
   /** Base models as they are now. */
   listBaseModels(): BaseModel[];

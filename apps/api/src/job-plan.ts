@@ -19,6 +19,7 @@ import { type FileRecord, getFile } from '@polymode/db';
 import { compileSchema, SchemaError } from '@polymode/policy/json-schema';
 import { GRADING_TIMEOUT_MS, type Grader, type Outcome, schemaProblem } from '@polymode/verifiers';
 import type { z } from 'zod';
+import { checkedFilesOf } from './checked-files.js';
 import type { ApiDependencies } from './dependencies.js';
 import { badRequest } from './errors.js';
 import { graderOf, outcomeOf } from './grader-definition.js';
@@ -103,7 +104,13 @@ async function planReinforcement(
   requireStorable(grader.config, [path, 'grader']);
   requireStorable(outcome.config, [path, 'outcome']);
   const reading = readingToo(grader, outcome);
-  const checked = await check(deps, files, (row) => reinforcementRowProblems(row, reading), REINFORCEMENT_ROWS);
+  const checked = await check(
+    deps,
+    files,
+    JSON.stringify(['reinforcement', grader.config, outcome.config]),
+    (row) => reinforcementRowProblems(row, reading),
+    REINFORCEMENT_ROWS,
+  );
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
   const hyperparameters = resolved(path, start, reinforcement.hyperparameters, (given) =>
     resolveHyperparameters(given, data),
@@ -137,7 +144,7 @@ async function planSupervised(
   files: JobFiles,
 ): Promise<MethodPlan> {
   const path = 'method.supervised';
-  const checked = await check(deps, files, supervisedRowProblems, imitationRows(deps));
+  const checked = await check(deps, files, 'supervised', supervisedRowProblems, imitationRows(deps));
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
   const hyperparameters = resolved(path, start, supervised.hyperparameters, (given) => resolveSupervised(given, data));
   const written = formats(path, supervised, hyperparameters.trainable);
@@ -151,7 +158,7 @@ async function planPreference(
   files: JobFiles,
 ): Promise<MethodPlan> {
   const path = 'method.dpo';
-  const checked = await check(deps, files, preferenceRowProblems, imitationRows(deps));
+  const checked = await check(deps, files, 'dpo', preferenceRowProblems, imitationRows(deps));
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
   const hyperparameters = resolved(path, start, dpo.hyperparameters, (given) => resolvePreference(given, data));
   return {
@@ -185,15 +192,20 @@ function imitationRows({ minimumExamples = 10 }: ApiDependencies): RowBounds {
   return { least: minimumExamples, most: { training_file: 1_000_000, validation_file: 100_000 } };
 }
 
+/** @param asked which checks these are */
 async function check(
   { storage }: ApiDependencies,
   files: JobFiles,
+  asked: string,
   rowProblems: (row: Record<string, unknown>) => string[],
   bounds: RowBounds,
 ): Promise<{ training: CheckedFile; validation: CheckedFile | null }> {
-  const training = await checkTrainingFile(storage, files.training, 'training_file', rowProblems, bounds);
-  const validation =
-    files.validation && (await checkTrainingFile(storage, files.validation, 'validation_file', rowProblems, bounds));
+  const checked = (file: FileRecord, role: FileRole): Promise<CheckedFile> =>
+    checkedFilesOf(storage).find(file.storageKey, `${role} ${bounds.least} ${asked}`, () =>
+      checkTrainingFile(storage, file, role, rowProblems, bounds),
+    );
+  const training = await checked(files.training, 'training_file');
+  const validation = files.validation && (await checked(files.validation, 'validation_file'));
   return { training, validation };
 }
 

@@ -1,5 +1,5 @@
 import { type FineTuningJob, hyperparametersOf, type Metadata, type ResolvedMethod } from '@polymode/contracts';
-import { type Caller, type Database, getJob, type JobRecord } from '@polymode/db';
+import { type Caller, type Database, getJob, hasJob, type JobRecord } from '@polymode/db';
 import { jobNotFound } from './errors.js';
 import { toSeconds } from './ids.js';
 
@@ -15,6 +15,20 @@ export async function existingJob(
   const job = await getJob(db, caller.projectId, params.fine_tuning_job_id);
   if (!job) throw jobNotFound(params.fine_tuning_job_id);
   return job;
+}
+
+/**
+ * Its id alone, for what hangs on it.
+ *
+ * @throws ApiError 404
+ */
+export async function existingJobId(
+  db: Database,
+  { params, caller }: { params: { fine_tuning_job_id: string }; caller: Caller },
+): Promise<string> {
+  const { fine_tuning_job_id: id } = params;
+  if (!(await hasJob(db, caller.projectId, id))) throw jobNotFound(id);
+  return id;
 }
 
 /** A job as the API shows it. */

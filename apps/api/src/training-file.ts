@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { FileRecord } from '@polymode/db';
 import type { Storage } from '@polymode/storage';
 import { badRequest } from './errors.js';
@@ -45,7 +45,7 @@ export async function checkTrainingFile(
         continue;
       }
       for (const problem of rowProblems(line.object)) problems.add(line.line, problem);
-      digests.add(createHash('sha256').update(line.bytes).digest('base64'));
+      digests.add(hash('sha256', line.bytes, 'base64'));
     }
   };
   for await (const piece of await storage.get(file.storageKey)) check(reader.push(piece));

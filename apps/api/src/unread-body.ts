@@ -8,7 +8,8 @@ const GRACE_MS = 5000;
  * the client can read the answer and use the connection again, and then the connection is cut.
  */
 export const unreadBody = fp(async (app: FastifyInstance) => {
-  app.addHook('onResponse', async ({ raw }) => {
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
+    done();
     if (raw.readableEnded || raw.destroyed) return;
     raw.unpipe();
     raw.resume();

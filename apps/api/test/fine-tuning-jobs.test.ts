@@ -330,7 +330,7 @@ describe('creating a job', () => {
     const app = await buildApp({
       db: api.db,
       storage: api.storage,
-      queue: { enqueue },
+      queue: { enqueue, enqueueNew: enqueue },
       logger: createLogger({ name: 'api', level: 'silent' }),
       listBaseModels: () => [{ id: 'polymode-tiny', createdAt: 0 }],
       parameterCount: async () => undefined,

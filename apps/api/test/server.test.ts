@@ -179,7 +179,7 @@ describe('the server process', () => {
     const app = await buildApp({
       db,
       storage: openStorage({ dir }),
-      queue: { enqueue: async () => true },
+      queue: { enqueue: async () => true, enqueueNew: async () => {} },
       logger: createLogger({ name: 'api', level: 'silent' }),
       listBaseModels: () => [],
       parameterCount: async () => undefined,

@@ -190,11 +190,13 @@ describe('the transport', () => {
   it('logs request and job ids, and no keys', async () => {
     const id = await uploadRows(api.client, voxelRow('1010'));
     const job = await api.client.fineTuning.jobs.create(jobBody(id));
-    const retrieved = await api.client.fineTuning.jobs.retrieve(job.id).asResponse();
-    const requestId = retrieved.headers.get('x-request-id');
-    const line = api.logs.find((one) => one.requestId === requestId);
-    expect(line).toMatchObject({ jobId: job.id, method: 'GET', status: 200, msg: 'request' });
-    expect(api.logs.find((one) => one.jobId === job.id && one.method === 'POST')).toBeDefined();
+    const lineOf = (response: Response) =>
+      api.logs.find((one) => one.requestId === response.headers.get('x-request-id'));
+    const cancelled = await api.client.fineTuning.jobs.cancel(job.id).asResponse();
+    expect(lineOf(cancelled)).toMatchObject({ jobId: job.id, method: 'POST', status: 200, msg: 'request' });
+    // A read is worth a line when it failed.
+    expect(lineOf(await api.client.fineTuning.jobs.retrieve(job.id).asResponse())).toBeUndefined();
+    expect(lineOf(await send('GET', '/v1/fine_tuning/jobs/ftjob-none'))).toMatchObject({ method: 'GET', status: 404 });
     expect(JSON.stringify(api.logs)).not.toContain(api.key);
     expect(JSON.stringify(api.logs)).not.toContain('pmk-wrong');
   });

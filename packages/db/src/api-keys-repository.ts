@@ -1,11 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { type AuditActor, recordAudit } from './audit-repository.js';
 import type { Database, DatabaseOrTransaction } from './client.js';
 import { UnknownCursorError } from './errors.js';
 import type { ApiKey, KeyScope } from './generated/client.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
 import { defaultProject } from './projects-repository.js';
-import { run, type Statement } from './statements.js';
+import { rowsOf, run } from './statements.js';
 
 export interface ApiKeyRecord {
   id: string;
@@ -65,19 +65,19 @@ export async function createApiKey(
  * The lookup compares hashes, so its duration tells nothing about how much of a guess was right.
  */
 export async function verifyApiKey(db: Database, key: string): Promise<Caller | null> {
-  const [row] = await run<Caller>(db, CALLER, [hashOf(key)]);
+  const [row] = await run(db, CALLER, [hashOf(key)]);
   return row ?? null;
 }
 
 /** Every request asks this, so that a key that is revoked is refused at once, by every process. */
-const CALLER: Statement = {
-  name: 'caller',
-  text: `
+const CALLER = rowsOf<Caller>(
+  'caller',
+  `
     SELECT k.id AS "keyId", k.project_id AS "projectId", k.project_id AS "keyProjectId", p.organization_id AS "organizationId",
            k.scope::text AS "scope", k.requests_per_minute AS "requestsPerMinute"
     FROM api_keys k JOIN projects p ON p.id = k.project_id
     WHERE k.sha256 = $1 AND k.revoked_at IS NULL AND p.archived_at IS NULL`,
-};
+);
 
 /** @returns the key as it is now; null when that project has no such key. Again is harmless. */
 export async function revokeApiKey(
@@ -169,7 +169,7 @@ function newRow(options: Omit<NewApiKey, 'key'>, key: string) {
 }
 
 function hashOf(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  return hash('sha256', key);
 }
 
 function toApiKeyRecord(row: ApiKey): ApiKeyRecord {

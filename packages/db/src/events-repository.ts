@@ -4,7 +4,7 @@ import { type Database, type DatabaseOrTransaction, type JsonObject, toNullableJ
 import { UnknownCursorError } from './errors.js';
 import type { EventLevel, FineTuningEvent, JobStatus } from './generated/client.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
-import { inTransaction, run, type Statement } from './statements.js';
+import { execute, inTransaction, listOf, run, type Statement } from './statements.js';
 
 export interface EventRecord {
   id: string;
@@ -33,7 +33,7 @@ export interface NewEvent {
 export async function appendEvents(db: Database, jobId: string, events: NewEvent[]): Promise<void> {
   await inTransaction(db, async (connection) => {
     // Appending under the job's lock makes sequence order equal commit order, so that a reader who pages never skips one.
-    await run(connection, LOCK_JOB, [jobId]);
+    await execute(connection, LOCK_JOB, [jobId]);
     await insertEventsOn(connection, jobId, events);
   });
 }
@@ -67,7 +67,7 @@ export async function insertEventsOn(
   events: readonly NewEvent[],
 ): Promise<void> {
   if (events.length === 0) return;
-  await run(connection, INSERT_EVENTS, [
+  await execute(connection, INSERT_EVENTS, [
     jobId,
     events.map((event) => eventId(jobId, event.dedupeKey)),
     events.map((event) => event.dedupeKey),
@@ -96,19 +96,20 @@ export async function listEvents(db: Database, jobId: string, request: PageReque
     before = await eventSequence(db, jobId, request.after);
     if (before === null) throw new UnknownCursorError(request.after);
   }
-  const rows = await run<EventRecord>(db, EVENTS, [jobId, before, request.limit + 1]);
+  const rows = await run(db, EVENTS, [jobId, before, request.limit + 1]);
   return toPage(rows, request.limit, (row) => row);
 }
 
-const EVENTS: Statement = {
-  name: 'events',
-  text: `
+const EVENTS = listOf<EventRecord>(
+  'events',
+  `
     SELECT id, seq::float8 AS sequence, job_id AS "jobId", level::text AS level, type, message, data,
            created_at AS "createdAt"
     FROM fine_tuning_events
     WHERE job_id = $1 AND seq < COALESCE($2::bigint, 9223372036854775807)
     ORDER BY seq DESC LIMIT $3`,
-};
+  ['createdAt'],
+);
 
 /**
  * Oldest first, those after a sequence number: for a reader that follows a job.

@@ -3,7 +3,7 @@ import { FileInUseError, UnknownCursorError } from './errors.js';
 import type { File, FileStatus } from './generated/client.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
 import { anyProject, inProject, type ProjectScope } from './project-scope.js';
-import { run, type Statement } from './statements.js';
+import { rowsOf, run } from './statements.js';
 
 export interface FileRecord {
   id: string;
@@ -43,19 +43,20 @@ export async function createFile(db: DatabaseOrTransaction, file: NewFile): Prom
 
 /** The file, or null when the project has none, it was deleted, or it has expired. */
 export async function getFile(db: Database, scope: ProjectScope, id: string): Promise<FileRecord | null> {
-  const [row] = await run<FileRecord>(db, FILE, [id, scope === anyProject ? null : scope, new Date()]);
+  const [row] = await run(db, FILE, [id, scope === anyProject ? null : scope, new Date()]);
   return row ?? null;
 }
 
-const FILE: Statement = {
-  name: 'file',
-  text: `
+const FILE = rowsOf<FileRecord>(
+  'file',
+  `
     SELECT id, project_id AS "projectId", filename, purpose, bytes::float8 AS bytes, sha256, storage_key AS "storageKey",
            status::text AS status, status_details AS "statusDetails", created_at AS "createdAt", expires_at AS "expiresAt"
     FROM files
     WHERE id = $1 AND ($2::text IS NULL OR project_id = $2) AND deleted_at IS NULL
       AND (expires_at IS NULL OR expires_at > $3)`,
-};
+  ['createdAt', 'expiresAt'],
+);
 
 export interface ListFiles extends PageRequest {
   purpose?: string | undefined;

@@ -7,7 +7,7 @@ import type { FineTuningJob, JobStatus } from './generated/client.js';
 import { lockLeasedJob } from './leases.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
 import { anyProject, inProject, type ProjectScope } from './project-scope.js';
-import { inTransaction, run, type Statement } from './statements.js';
+import { inTransaction, rowsOf, run } from './statements.js';
 import { tellWebhooks } from './webhooks-repository.js';
 
 export interface JobError {
@@ -35,7 +35,6 @@ export interface JobRecord {
   validationFileId: string | null;
   resultFiles: string[];
   method: JsonObject;
-  hyperparameters: JsonObject;
   seed: number;
   metadata: Record<string, string> | null;
   error: JobError | null;
@@ -64,7 +63,6 @@ export interface NewJob {
   trainingFileId: string;
   validationFileId?: string | null;
   method: JsonObject;
-  hyperparameters: JsonObject;
   seed: number;
   metadata?: Record<string, string> | null;
   /** @defaultValue 'queued' */
@@ -88,7 +86,7 @@ export async function createJob(
       await lockFile(connection, job.trainingFileId, 'training_file');
       if (job.validationFileId) await lockFile(connection, job.validationFileId, 'validation_file');
       if (job.startCheckpointId) await lockCheckpoint(connection, job.startCheckpointId);
-      const [made] = await run<JobRecord>(connection, INSERT_JOB, [
+      const [made] = await run(connection, INSERT_JOB, [
         job.id,
         job.projectId,
         job.status ?? 'queued',
@@ -101,7 +99,6 @@ export async function createJob(
         job.trainingFileId,
         job.validationFileId ?? null,
         JSON.stringify(job.method),
-        JSON.stringify(job.hyperparameters),
         job.seed,
         job.metadata ? JSON.stringify(job.metadata) : null,
       ]);
@@ -111,7 +108,7 @@ export async function createJob(
     });
   } catch (error) {
     // What was made before stays as it was made, whatever became of its files.
-    const [existing] = await run<JobRecord>(db, JOB, [job.id, null]);
+    const [existing] = await run(db, JOB, [job.id, null]);
     if (!existing) throw error;
     return { job: existing, created: false };
   }
@@ -124,30 +121,44 @@ const JOB_COLUMNS = `
   id, project_id AS "projectId", status::text AS status, model, base_model AS "baseModel",
   start_checkpoint_id AS "startCheckpointId", request_hash AS "requestHash", fine_tuned_model AS "fineTunedModel",
   organization_id AS "organizationId", suffix, training_file_id AS "trainingFileId",
-  validation_file_id AS "validationFileId", result_files AS "resultFiles", method, hyperparameters, seed::float8 AS seed,
+  validation_file_id AS "validationFileId", result_files AS "resultFiles", method, seed::float8 AS seed,
   metadata, error, trained_tokens::float8 AS "trainedTokens", created_at AS "createdAt", started_at AS "startedAt",
   finished_at AS "finishedAt", estimated_finish_at AS "estimatedFinishAt", lease_owner AS "leaseOwner",
   lease_expires_at AS "leaseExpiresAt", attempts`;
 
-const JOB: Statement = {
-  name: 'job',
-  text: `SELECT ${JOB_COLUMNS} FROM fine_tuning_jobs WHERE id = $1 AND ($2::text IS NULL OR project_id = $2)`,
-};
+const JOB_TIMES = ['createdAt', 'startedAt', 'finishedAt', 'estimatedFinishAt', 'leaseExpiresAt'] as const;
 
-const INSERT_JOB: Statement = {
-  name: 'insert job',
-  text: `
+const JOB = rowsOf<JobRecord>(
+  'job',
+  `SELECT ${JOB_COLUMNS} FROM fine_tuning_jobs WHERE id = $1 AND ($2::text IS NULL OR project_id = $2)`,
+  JOB_TIMES,
+);
+
+const INSERT_JOB = rowsOf<JobRecord>(
+  'insert job',
+  `
     INSERT INTO fine_tuning_jobs (id, project_id, status, model, base_model, start_checkpoint_id, request_hash,
-      organization_id, suffix, training_file_id, validation_file_id, method, hyperparameters, seed, metadata)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+      organization_id, suffix, training_file_id, validation_file_id, method, seed, metadata)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     ON CONFLICT (id) DO NOTHING RETURNING ${JOB_COLUMNS}`,
-};
+  JOB_TIMES,
+);
 
 /** The job, or null when the project has none of that id. */
 export async function getJob(db: Database, scope: ProjectScope, id: string): Promise<JobRecord | null> {
-  const [job] = await run<JobRecord>(db, JOB, [id, scope === anyProject ? null : scope]);
+  const [job] = await run(db, JOB, [id, scope === anyProject ? null : scope]);
   return job ?? null;
 }
+
+/** Whether the project has a job of that id. */
+export async function hasJob(db: Database, scope: ProjectScope, id: string): Promise<boolean> {
+  return (await run(db, JOB_ID, [id, scope === anyProject ? null : scope])).length > 0;
+}
+
+const JOB_ID = rowsOf<{ id: string }>(
+  'job id',
+  'SELECT id FROM fine_tuning_jobs WHERE id = $1 AND ($2::text IS NULL OR project_id = $2)',
+);
 
 export interface ListJobs extends PageRequest {
   /** Jobs whose metadata has all these pairs; null: jobs without metadata. @defaultValue all jobs */
@@ -427,30 +438,29 @@ async function lockFile(
 }
 
 /** FOR SHARE waits for a deletion under way and holds off later ones until the job exists. */
-const LOCK_FILE: Statement = {
-  name: 'lock file',
-  text: `
+const LOCK_FILE = rowsOf<{ id: string }>(
+  'lock file',
+  `
     SELECT id FROM files
     WHERE id = $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
     FOR SHARE`,
-};
+);
 
 async function lockCheckpoint(connection: PoolClient, checkpointId: string): Promise<void> {
   const rows = await run(connection, LOCK_CHECKPOINT, [checkpointId]);
   if (rows.length === 0) throw new CheckpointMissingError(checkpointId);
 }
 
-const LOCK_CHECKPOINT: Statement = {
-  name: 'lock checkpoint',
-  text: 'SELECT id FROM checkpoints WHERE id = $1 AND deleted_at IS NULL FOR SHARE',
-};
+const LOCK_CHECKPOINT = rowsOf<{ id: string }>(
+  'lock checkpoint',
+  'SELECT id FROM checkpoints WHERE id = $1 AND deleted_at IS NULL FOR SHARE',
+);
 
 function toJobRecord(row: FineTuningJob): JobRecord {
   const { seq: _seq, modelDeletedAt: _modelDeletedAt, ...job } = row;
   return {
     ...job,
     method: row.method as JsonObject,
-    hyperparameters: row.hyperparameters as JsonObject,
     seed: Number(row.seed),
     metadata: row.metadata as Record<string, string> | null,
     error: row.error as JobError | null,

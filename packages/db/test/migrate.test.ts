@@ -45,7 +45,7 @@ async function migrationsWith(extra: Record<string, string>): Promise<string> {
   return folder;
 }
 
-const ALL = ['20261123000000_init', '20261124000000_projects'];
+const ALL = ['20261123000000_init', '20261124000000_projects', '20261126000000_settings_once'];
 
 const tables = () =>
   query<{ name: string }>(

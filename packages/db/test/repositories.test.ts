@@ -95,7 +95,6 @@ async function newJob(fields: Partial<Parameters<typeof createJob>[1]> = {}) {
       organizationId: 'org',
       trainingFileId: file.id,
       method: { type: 'reinforcement', reinforcement: { grader: { type: 'string_check' } } },
-      hyperparameters: { max_steps: 8 },
       seed: 2_147_483_647,
       ...fields,
     },
@@ -186,11 +185,7 @@ describe('files', () => {
   });
 
   function newJobOn(fields: { id: string; trainingFileId: string }) {
-    return createJob(
-      db,
-      { ...fields, projectId, model: 'm', organizationId: 'o', method: {}, hyperparameters: {}, seed: 0 },
-      [],
-    );
+    return createJob(db, { ...fields, projectId, model: 'm', organizationId: 'o', method: {}, seed: 0 }, []);
   }
 });
 
@@ -204,7 +199,6 @@ describe('jobs', () => {
       organizationId: 'org',
       trainingFileId: file.id,
       method: { type: 'reinforcement' },
-      hyperparameters: { a: [1, { b: null }] },
       seed: 7,
       metadata: { who: 'me' },
     };

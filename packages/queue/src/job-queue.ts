@@ -11,6 +11,8 @@ export interface JobQueue {
    * @throws Error when the queue cannot be reached within `timeoutMs`; the reconciler will put the job in later
    */
   enqueue(jobId: string): Promise<boolean>;
+  /** The same for a job that no queue has seen yet, in one step. @throws as `enqueue` does */
+  enqueueNew(jobId: string): Promise<void>;
   /** Takes a waiting job out. Nothing happens when it is not there or is being worked on. */
   remove(jobId: string): Promise<void>;
   /** Resolves when the queue answers. @throws Error when it does not within `timeoutMs` */
@@ -31,6 +33,7 @@ export function openQueue(options: OpenQueueOptions): JobQueue {
   return {
     backend: options.redisUrl ? 'redis' : 'postgres',
     enqueue: (jobId) => inTime(enqueue(queue, jobId)),
+    enqueueNew: (jobId) => inTime(add(queue, jobId)),
     remove: (jobId) => inTime(removeUnlessActive(queue, jobId)),
     ping: () => inTime(queue.getJobCounts().then(() => {})),
     close: () => queue.close(),
@@ -42,8 +45,13 @@ async function enqueue(queue: BackendQueue, jobId: string): Promise<boolean> {
   const state = await queue.getJobState(jobId);
   // What is left of an ended run would make the queue take the new one for a duplicate.
   if (state === 'completed' || state === 'failed') await queue.remove(jobId);
-  await queue.add('run', { jobId }, { jobId, removeOnComplete: true, removeOnFail: true });
+  await add(queue, jobId);
   return state === 'completed' || state === 'failed' || state === 'unknown';
+}
+
+async function add(queue: BackendQueue, jobId: string): Promise<void> {
+  await queue.waitUntilReady();
+  await queue.add('run', { jobId }, { jobId, removeOnComplete: true, removeOnFail: true });
 }
 
 async function removeUnlessActive(queue: BackendQueue, jobId: string): Promise<void> {

@@ -18,7 +18,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { ApiError } from '../errors.js';
 import { toSeconds } from '../ids.js';
-import { existingJob } from '../job.js';
+import { existingJobId } from '../job.js';
 import { toList } from '../pagination.js';
 import { attachment, sendBytes, sendObject } from '../send-object.js';
 import { serve } from '../serve.js';
@@ -32,8 +32,8 @@ interface CheckpointPath {
 /** Checkpoints of a job, and their files: one by one, or all in a tar. */
 export async function checkpointRoutes(app: FastifyInstance, { db, storage }: ApiDependencies): Promise<void> {
   serve(app, operations.listFineTuningCheckpoints, async (incoming): Promise<FineTuningJobCheckpointList> => {
-    const job = await existingJob(db, incoming);
-    return toList(await listCheckpoints(db, job.id, incoming.query), toCheckpoint);
+    const jobId = await existingJobId(db, incoming);
+    return toList(await listCheckpoints(db, jobId, incoming.query), toCheckpoint);
   });
 
   serve(app, operations.listCheckpointFiles, async (incoming): Promise<CheckpointFileList> => {
@@ -66,13 +66,13 @@ export async function checkpointRoutes(app: FastifyInstance, { db, storage }: Ap
   });
 
   async function existingCheckpoint(incoming: CheckpointPath): Promise<CheckpointRecord> {
-    const job = await existingJob(db, incoming);
+    const jobId = await existingJobId(db, incoming);
     const id = incoming.params.checkpoint_id;
-    const checkpoint = await getCheckpoint(db, job.id, id);
+    const checkpoint = await getCheckpoint(db, jobId, id);
     // Those that are not announced may vanish at any time: they are for resuming only.
     if (checkpoint?.announced) return checkpoint;
     throw new ApiError(404, {
-      message: `Job ${job.id} has no checkpoint ${id}. GET /v1/fine_tuning/jobs/${job.id}/checkpoints lists those it has.`,
+      message: `Job ${jobId} has no checkpoint ${id}. GET /v1/fine_tuning/jobs/${jobId}/checkpoints lists those it has.`,
       param: 'checkpoint_id',
       code: 'checkpoint_not_found',
     });

@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { EventHub } from '../event-hub.js';
 import { toSeconds } from '../ids.js';
-import { existingJob } from '../job.js';
+import { existingJobId } from '../job.js';
 import { toList } from '../pagination.js';
 import { serve } from '../serve.js';
 
@@ -18,12 +18,12 @@ export async function eventRoutes(app: FastifyInstance, { db, logger }: ApiDepen
     app,
     operations.listFineTuningEvents,
     async (incoming, request, reply): Promise<FineTuningJobEventList | typeof reply> => {
-      const job = await existingJob(db, incoming);
+      const jobId = await existingJobId(db, incoming);
       const { query } = incoming;
-      if (!query.stream) return toList(await listEvents(db, job.id, query), toEvent);
+      if (!query.stream) return toList(await listEvents(db, jobId, query), toEvent);
       const header = request.headers['last-event-id'];
       const after = typeof header === 'string' && header !== '' ? header : query.after;
-      const sequence = after === undefined ? 0 : await eventSequence(db, job.id, after);
+      const sequence = after === undefined ? 0 : await eventSequence(db, jobId, after);
       if (sequence === null) throw new UnknownCursorError(after ?? '');
       // Buffering proxies would hold events back.
       reply
@@ -33,7 +33,7 @@ export async function eventRoutes(app: FastifyInstance, { db, logger }: ApiDepen
       // The stream itself cannot tell: it ends only after the news that it waits for.
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      return reply.send(Readable.from(serverSentEvents(hub, job.id, sequence, gone.signal), { objectMode: false }));
+      return reply.send(Readable.from(serverSentEvents(hub, jobId, sequence, gone.signal), { objectMode: false }));
     },
   );
 }

@@ -26,7 +26,7 @@ export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDepende
       return dryRun(deps, caller.projectId, body, gone.signal);
     }
     const job = await createFineTuningJob(deps, caller, creationId(request, 'ftjob-', body), () => body, warn);
-    await enqueue(job.id, request);
+    await enqueue(job.id, request, 'enqueueNew');
     return toJob(job);
   });
 
@@ -64,7 +64,7 @@ export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDepende
     if (!result) throw jobNotFound(id);
     const { job, changed } = result;
     if (!changed && job.status !== 'queued' && job.status !== 'running') throw cannot('be resumed', job);
-    if (changed) await enqueue(id, request);
+    if (changed) await enqueue(id, request, 'enqueue');
     return toJob(job);
   });
 
@@ -76,14 +76,14 @@ export async function fineTuningJobRoutes(app: FastifyInstance, deps: ApiDepende
     const job = await createFineTuningJob(deps, caller, id, ask, warn).catch((error) => {
       throw inForkTerms(error);
     });
-    await enqueue(job.id, request);
+    await enqueue(job.id, request, 'enqueueNew');
     return toJob(job);
   });
 
-  async function enqueue(id: string, request: FastifyRequest): Promise<void> {
+  async function enqueue(id: string, request: FastifyRequest, how: 'enqueue' | 'enqueueNew'): Promise<void> {
     request.jobId = id;
     try {
-      await deps.queue.enqueue(id);
+      await deps.queue[how](id);
     } catch (error) {
       // The job is in the database, which is the truth; the reconciler puts it into the queue.
       request.log.warn({ err: error, jobId: id }, 'job is not in the queue yet');

@@ -17,7 +17,7 @@ import { stringify } from 'csv-stringify/sync';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { toSeconds } from '../ids.js';
-import { existingJob } from '../job.js';
+import { existingJobId } from '../job.js';
 import { toList } from '../pagination.js';
 import { serve } from '../serve.js';
 
@@ -27,9 +27,9 @@ export async function jobRecordRoutes(app: FastifyInstance, { db }: ApiDependenc
     app,
     operations.listFineTuningMetrics,
     async (incoming, _request, reply): Promise<FineTuningJobMetricsList | FastifyReply> => {
-      const job = await existingJob(db, incoming);
+      const jobId = await existingJobId(db, incoming);
       const { after, limit, every_nth_step: everyNthStep, format } = incoming.query;
-      const rows = await listSteps(db, job.id, { afterStep: stepOf(after), everyNthStep, limit: limit + 1 });
+      const rows = await listSteps(db, jobId, { afterStep: stepOf(after), everyNthStep, limit: limit + 1 });
       const page: Page<StepRecord> = { data: rows.slice(0, limit), hasMore: rows.length > limit };
       if (format === 'json') return toList(page, toMetrics);
       return sendCsv(
@@ -44,9 +44,9 @@ export async function jobRecordRoutes(app: FastifyInstance, { db }: ApiDependenc
     app,
     operations.listFineTuningSamples,
     async (incoming, _request, reply): Promise<FineTuningJobSampleList | FastifyReply> => {
-      const job = await existingJob(db, incoming);
+      const jobId = await existingJobId(db, incoming);
       const { after, limit, step, every_nth_step: everyNthStep, format } = incoming.query;
-      const page = await listSamples(db, job.id, { after, limit, step, everyNthStep });
+      const page = await listSamples(db, jobId, { after, limit, step, everyNthStep });
       if (format === 'json') return toList(page, toSample);
       const rows = page.data.map(toSample).map(({ id: _id, object: _object, ...row }) => row);
       return sendCsv(reply, rows, page.hasMore);

@@ -24,7 +24,7 @@ beforeAll(async () => {
   app = await buildApp({
     db,
     storage: openStorage({ dir: '.' }),
-    queue: { enqueue: async () => true },
+    queue: { enqueue: async () => true, enqueueNew: async () => {} },
     logger: createLogger({ name: 'api', level: 'silent' }),
     listBaseModels: () => [],
     parameterCount: async () => undefined,

@@ -238,7 +238,6 @@ async function trainedCheckpoint(
       organizationId: 'org',
       trainingFileId: file.id,
       method: { type: 'supervised' },
-      hyperparameters: {},
       seed,
     },
     [],

@@ -19,9 +19,13 @@ interface Vectors {
 const run = (body: object) => api.client.fineTuning.alpha.graders.run(body as never);
 const outcomeOf = (response: Awaited<ReturnType<typeof run>>) => (response.metadata as { outcome?: unknown }).outcome;
 
-describe.each(['boolean', 'voxel'])('the %s task through graders/run', (domain) => {
-  const path = new URL(`../../../packages/verifiers/test/vectors/${domain}_cases.json`, import.meta.url);
-  const { instances, cases } = JSON.parse(readFileSync(path, 'utf8')) as Vectors;
+function vectors<Content>(name: string): Content {
+  const path = new URL(`../../../packages/verifiers/test/vectors/${name}.json`, import.meta.url);
+  return JSON.parse(readFileSync(path, 'utf8')) as Content;
+}
+
+describe.each(['boolean', 'causal', 'voxel'])('the %s task through graders/run', (domain) => {
+  const { instances, cases } = vectors<Vectors>(`${domain}_cases`);
 
   it(`rewards 1 exactly for valid answers and names their outcome, in all ${cases.length} cases`, async () => {
     expect(cases.length).toBeGreaterThan(50);
@@ -37,6 +41,40 @@ describe.each(['boolean', 'voxel'])('the %s task through graders/run', (domain) 
       if (JSON.stringify(got) !== JSON.stringify(expected)) wrong.push({ tag: one.tag, text: one.text, expected, got });
     }
     expect(wrong).toEqual([]);
+  });
+});
+
+describe('tasks whose answers earn different rewards, through graders/run', () => {
+  const graded = async (task: string, text: string, item: object) => {
+    const response = await run({ grader: { type: 'task', task }, model_sample: text, item });
+    return { reward: response.reward, outcome: outcomeOf(response) };
+  };
+
+  it('hypergrid: every sampled cell', async () => {
+    const { grids } = vectors<{ grids: { D: number; H: number; samples: { cell: number[]; reward: number }[] }[] }>(
+      'hypergrid',
+    );
+    for (const { D: dimensions, H: side, samples } of grids) {
+      for (const { cell, reward } of samples) {
+        const moves = cell.flatMap((steps, axis) => Array.from({ length: steps }, () => 'xy'[axis]!));
+        const found = await graded('hypergrid', [...moves, 'stop'].join(' '), { dimensions, side });
+        expect(found).toEqual({ reward: expect.closeTo(reward, 12), outcome: cell.join(',') });
+      }
+    }
+  });
+
+  it('molecules/amide-lite: every molecule of the vectors', async () => {
+    const { cases } = vectors<{ cases: { input: string; accepted: boolean; canonical: string }[] }>('molecules');
+    for (const { input, accepted, canonical } of cases) {
+      const { outcome } = await graded('molecules/amide-lite', `SMILES: ${input}`, {});
+      expect([input, outcome]).toEqual([input, accepted ? canonical : 'unparseable']);
+    }
+    const { molecules } = vectors<{ molecules: [string, number, number, number, number][] }>('amide_space');
+    for (const [smiles, , qed7, donors] of molecules) {
+      const { reward } = await graded('molecules/amide-lite', `SMILES: ${smiles}`, {});
+      // The vectors are rounded to four digits.
+      expect([smiles, reward]).toEqual([smiles, donors <= 3 ? expect.closeTo(qed7, 3) : 0]);
+    }
   });
 });
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings the compose stack up for real and runs a job through it: `docker/smoke.sh`.
-# Two workers on the Redis backend; the checkpoint is downloaded and its checksums verified. Everything is removed at the end.
+# Two workers on the Redis backend; checkpoints are downloaded and their checksums verified, and the models sampled from. Everything
+# is removed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 docker version --format 'Docker {{.Server.Version}}' || { echo 'No Docker engine answers; start one first.' >&2; exit 1; }

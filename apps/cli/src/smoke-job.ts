@@ -1,5 +1,5 @@
 /**
- * Runs a short job through a service that is already up, and verifies the checkpoint it downloads:
+ * Runs two short jobs through a service that is already up, verifies the checkpoints it downloads, and samples from the models:
  * `node apps/cli/dist/smoke-job.js <base URL> <API key>`.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -45,4 +45,14 @@ for (const { label, id } of jobs) {
   const { step, sha256 } = await downloadFinalCheckpoint(client, id, join(dir, 'checkpoint'));
   process.stdout.write(`${label}: checkpoint of step ${step} verified, archive ${sha256}\n`);
   await rm(dir, { recursive: true, force: true });
+  const { fine_tuned_model: model } = await client.fineTuning.jobs.retrieve(id);
+  const { choices } = await client.chat.completions.create({
+    model: model!,
+    messages: [...heldOut[0]!.messages],
+    n: 4,
+    max_completion_tokens: 16,
+    seed: 1,
+  });
+  const answers = new Set(choices.map(({ message }) => message.content));
+  process.stdout.write(`${label}: ${model} gave ${choices.length} answers, ${answers.size} of them different\n`);
 }

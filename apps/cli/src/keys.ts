@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util';
 import { CommandError } from './command-error.js';
 import { openManagement } from './management.js';
+import { readArguments } from './read-arguments.js';
 
 export const KEYS_USAGE = `Usage: polymode keys create NAME [options]
        polymode keys list [options]
@@ -26,17 +26,9 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
-  } catch (error) {
-    throw new CommandError(`${error instanceof Error ? error.message : error}\n\n${KEYS_USAGE}`, 2);
-  }
-}
-
 /** @param args what follows `polymode keys` @throws CommandError */
 export async function runKeys(args: readonly string[]): Promise<void> {
-  const { values, positionals } = readArguments(args);
+  const { values, positionals } = readArguments(args, OPTIONS, KEYS_USAGE);
   if (values.help) {
     process.stdout.write(KEYS_USAGE);
     return;

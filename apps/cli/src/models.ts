@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { HubError, type PullProgress, pullModel } from '@polymode/policy/hub';
 import { listBaseModels, modelDirs, parameterCount } from '@polymode/policy/registry';
 import { CommandError } from './command-error.js';
+import { readArguments } from './read-arguments.js';
 
 export const MODELS_USAGE = `Usage: polymode models list
        polymode models pull OWNER/NAME [options]
@@ -19,7 +19,7 @@ HF_TOKEN reads private and gated models, HF_ENDPOINT names another Hub.
 
 /** @param args what follows `polymode models` @throws CommandError */
 export async function runModels(args: readonly string[]): Promise<void> {
-  const { values, positionals } = readArguments(args);
+  const { values, positionals } = readArguments(args, OPTIONS, MODELS_USAGE);
   if (values.help) {
     process.stdout.write(MODELS_USAGE);
     return;
@@ -35,23 +35,13 @@ export async function runModels(args: readonly string[]): Promise<void> {
   }
 }
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        revision: { type: 'string' },
-        file: { type: 'string' },
-        'data-dir': { type: 'string' },
-        'models-dir': { type: 'string' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-  } catch (error) {
-    throw new CommandError(`${error instanceof Error ? error.message : error}\n\n${MODELS_USAGE}`, 2);
-  }
-}
+const OPTIONS = {
+  revision: { type: 'string' },
+  file: { type: 'string' },
+  'data-dir': { type: 'string' },
+  'models-dir': { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
 
 async function list(dataDir: string, modelsDir: string | undefined): Promise<void> {
   const dirs = [

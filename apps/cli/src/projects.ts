@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util';
 import { CommandError } from './command-error.js';
 import { openManagement, type ProjectSummary } from './management.js';
+import { readArguments } from './read-arguments.js';
 
 export const PROJECTS_USAGE = `Usage: polymode projects create NAME [options]
        polymode projects list [options]
@@ -22,17 +22,9 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
-  } catch (error) {
-    throw new CommandError(`${error instanceof Error ? error.message : error}\n\n${PROJECTS_USAGE}`, 2);
-  }
-}
-
 /** @param args what follows `polymode projects` @throws CommandError */
 export async function runProjects(args: readonly string[]): Promise<void> {
-  const { values, positionals } = readArguments(args);
+  const { values, positionals } = readArguments(args, OPTIONS, PROJECTS_USAGE);
   if (values.help) {
     process.stdout.write(PROJECTS_USAGE);
     return;

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
 import { CommandError } from './command-error.js';
+import { readArguments } from './read-arguments.js';
 import { type Stack, StackError, startStack } from './stack.js';
 
 export const UP_USAGE = `Usage: polymode up [options]
@@ -20,27 +20,17 @@ function integer(name: string, text: string, least: number, most: number): numbe
   return value;
 }
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        port: { type: 'string' },
-        'data-dir': { type: 'string' },
-        workers: { type: 'string', default: '1' },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-  } catch (error) {
-    throw new CommandError(`${error instanceof Error ? error.message : error}\n\n${UP_USAGE}`, 2);
-  }
-}
+const OPTIONS = {
+  port: { type: 'string' },
+  'data-dir': { type: 'string' },
+  workers: { type: 'string', default: '1' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
 
 /** @param args what follows `polymode up` @throws CommandError */
 export async function runUp(args: readonly string[]): Promise<void> {
-  const { values, positionals } = readArguments(args);
+  const { values, positionals } = readArguments(args, OPTIONS, UP_USAGE);
   if (values.help) {
     process.stdout.write(UP_USAGE);
     return;

@@ -149,7 +149,10 @@ async function firstKey(
 
 const JUDGE_KEY_NAME = 'graders of this machine';
 
-/** A key that graders sample with from the models that we serve, for as long as this stack runs. */
+/**
+ * A key that graders sample with from the models that we serve, for as long as this stack runs: of any project, so it is an
+ * admin's. Those who hold it hold the database anyway.
+ */
 async function judgeKey(
   postgres: EmbeddedPostgres,
   organizationId: string,
@@ -165,7 +168,7 @@ async function judgeKey(
   await revoke();
   const { key } = await withDatabase(postgres, async (db) => {
     const { id: projectId } = await ensureDefaultProject(db, organizationId);
-    return createApiKey(db, { projectId, name: JUDGE_KEY_NAME, scope: 'read' }, 'stack');
+    return createApiKey(db, { projectId, name: JUDGE_KEY_NAME, scope: 'admin' }, 'stack');
   });
   return { key, revoke };
 }

@@ -1,5 +1,4 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,23 +16,8 @@ let stack: Stack;
 let client: OpenAI;
 let db: Database;
 
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
-
 beforeAll(async () => {
-  const port = await freePort();
-  stack = await startStack({
-    dataDir,
-    port,
-    apiKey: KEY,
-    // Graders ask the service itself.
-    env: { POLYMODE_THREADS: '1', POLYMODE_JUDGE_BASE_URL: `http://127.0.0.1:${port}/v1`, POLYMODE_JUDGE_API_KEY: KEY },
-  });
+  stack = await startStack({ dataDir, port: 0, apiKey: KEY, env: { POLYMODE_THREADS: '1' } });
   client = new OpenAI({ baseURL: stack.baseURL, apiKey: KEY, maxRetries: 0 });
   db = connectDatabase(stack.databaseUrl, { maxConnections: 1 });
   // The API is there before its first worker is.
@@ -337,32 +321,30 @@ describe('tools', () => {
   });
 });
 
-describe('graders that ask a model', () => {
-  const run = (grader: object) =>
-    client.fineTuning.alpha.graders.run({
-      grader,
-      model_sample: '1010',
-      item: {},
-    } as OpenAI.FineTuning.Alpha.GraderRunParams);
-  const judge = {
-    name: 'judge',
-    model,
-    input: [{ role: 'user', content: 'Is {{sample.output_text}} right?' }],
-    sampling_params: { seed: 5, max_completions_tokens: 100 },
-  };
+const judged = (judge: string, by = client, change: object = {}) =>
+  by.fineTuning.alpha.graders.run({
+    grader: {
+      type: 'score_model',
+      name: 'judge',
+      model: judge,
+      input: [{ role: 'user', content: 'Is {{sample.output_text}} right?' }],
+      sampling_params: { seed: 5, max_completions_tokens: 100 },
+      ...change,
+    },
+    model_sample: '1010',
+    item: {},
+  } as OpenAI.FineTuning.Alpha.GraderRunParams);
 
+describe('graders that ask a model', () => {
   it('may ask a model of this service', async () => {
-    for (const grader of [
-      { ...judge, type: 'score_model', range: [0, 1] },
-      { ...judge, type: 'label_model', labels: ['good', 'bad'], passing_labels: ['good'] },
-    ]) {
-      const { reward, metadata } = await run(grader);
+    for (const change of [{}, { type: 'label_model', labels: ['good', 'bad'], passing_labels: ['good'] }]) {
+      const { reward, metadata } = await judged(model, client, change);
       expect(metadata).toMatchObject({ error_message: null, sampled_model_name: model });
       expect(Object.values(metadata.errors).every((flag) => flag === false || flag === null)).toBe(true);
       expect(reward).toBeGreaterThanOrEqual(0);
       expect(reward).toBeLessThanOrEqual(1);
       expect(metadata.token_usage).toMatchObject({ prompt_tokens: expect.any(Number) });
-      expect((await run(grader)).reward).toBe(reward);
+      expect((await judged(model, client, change)).reward).toBe(reward);
     }
   });
 });
@@ -557,6 +539,14 @@ describe('a trained model', () => {
     const granted: string[] = [];
     for await (const { id } of permissions.create(checkpoint, { project_ids: [project.id] })) granted.push(id);
     expect(textsOf(await answer(checkpoint, neighbour))).toEqual(expected);
+    // Graders ask as the project that they belong to.
+    const writing = await createApiKey(db, { projectId: project.id, name: 'grader', scope: 'write' }, 'cli');
+    const grader = new OpenAI({ baseURL: stack.baseURL, apiKey: writing.key, maxRetries: 0 });
+    const notAsked = async (judge: string, by: OpenAI): Promise<unknown> =>
+      (await judged(judge, by)).metadata.errors.model_grader_server_error_details;
+    expect(await notAsked(checkpoint, grader)).toBeNull();
+    expect(await notAsked(tuned, client)).toBeNull();
+    expect(await notAsked(tuned, grader)).toContain('model_not_found');
     for (const name of [tuned, checkpoints.at(-1)!]) {
       expect(await refusal(answer(name, neighbour))).toMatchObject({ status: 404, code: 'model_not_found' });
     }

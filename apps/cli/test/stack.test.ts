@@ -340,7 +340,7 @@ describe('the stack', () => {
     const { id: projectId } = await ensureDefaultProject(db, 'polymode');
     const keys = (await listApiKeys(db, projectId, { limit: 100, includeRevoked: true })).data;
     const ours = keys.filter(({ name }) => name === 'graders of this machine');
-    expect(ours.map(({ scope }) => scope)).toContain('read');
+    expect(ours.map(({ scope }) => scope)).toContain('admin');
     expect(ours.filter(({ revokedAt }) => revokedAt === null)).toHaveLength(1);
   });
 

@@ -10,7 +10,7 @@ import {
   type TrainerOptions,
   type TrainRow,
 } from '@polymode/trainer';
-import { compileGrader, compileOutcome, type GraderServices } from '@polymode/verifiers';
+import { compileGrader, compileOutcome, type GraderServices, inProject } from '@polymode/verifiers';
 
 /**
  * What a job's row and files ask of the trainer.
@@ -53,7 +53,7 @@ export async function readJobInput(
       };
     case 'reinforcement': {
       const { reinforcement } = method;
-      const grader = compileGrader(reinforcement.grader, graderServices);
+      const grader = compileGrader(reinforcement.grader, inProject(graderServices, job.projectId));
       return {
         ...shared,
         ...(await files<TrainRow>()),

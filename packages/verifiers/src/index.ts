@@ -45,7 +45,7 @@ export {
 } from './metrics.js';
 export { compileOutcome, type Outcome, type OutcomeConfig, UNPARSEABLE } from './outcome.js';
 export { sampleOf } from './sample.js';
-export type { GraderServices, JudgeSettings } from './services.js';
+export { type GraderServices, inProject, type JudgeSettings } from './services.js';
 export { type GraderSettings, openGraderServices, readGraderSettings } from './settings.js';
 export {
   type Assessment,

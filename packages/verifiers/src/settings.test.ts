@@ -14,17 +14,27 @@ describe('settings of graders', () => {
         POLYMODE_ENDPOINT_ALLOW: 'localhost, 10.0.0.5',
       }),
     ).toEqual({
-      judge: { baseUrl: 'http://localhost:8001/v1', apiKey: 'k', models: { 'gpt-4.1': 'a/b', 'o4-mini': 'c=d' } },
+      judge: {
+        baseUrl: 'http://localhost:8001/v1',
+        own: false,
+        apiKey: 'k',
+        models: { 'gpt-4.1': 'a/b', 'o4-mini': 'c=d' },
+      },
       endpointAllow: ['localhost', '10.0.0.5'],
     });
   });
 
   it('have the models that our own API serves as judges, unless another server is named, which is not told our key', () => {
     const own = { POLYMODE_API_URL: 'http://api:8000/v1', POLYMODE_API_KEY: 'own' };
-    expect(readGraderSettings(own).judge).toEqual({ baseUrl: 'http://api:8000/v1', apiKey: 'own' });
+    expect(readGraderSettings(own).judge).toEqual({
+      baseUrl: 'http://api:8000/v1',
+      own: true,
+      apiKey: 'own',
+    });
     expect(readGraderSettings({ ...own, POLYMODE_JUDGE_API_KEY: 'k' }).judge).toMatchObject({ apiKey: 'k' });
     expect(readGraderSettings({ ...own, POLYMODE_JUDGE_BASE_URL: 'https://host/v1' }).judge).toEqual({
       baseUrl: 'https://host/v1',
+      own: false,
       apiKey: undefined,
     });
     expect(() => readGraderSettings({ POLYMODE_API_URL: 'api:8000' })).toThrow("POLYMODE_API_URL is 'api:8000'. Set ");

@@ -35,7 +35,7 @@ export function readGraderSettings(environment: Readonly<Record<string, string |
   const apiKey = givenKey || (givenUrl ? undefined : ownKey);
   return {
     endpointAllow,
-    judge: { baseUrl, apiKey: apiKey || undefined, ...(models && { models: readModels(models) }) },
+    judge: { baseUrl, own: !givenUrl, apiKey: apiKey || undefined, ...(models && { models: readModels(models) }) },
   };
 }
 

@@ -5,7 +5,14 @@ import {
   type RunGraderResponse,
   type ValidateGraderResponse,
 } from '@polymode/contracts';
-import { type Grader, type GradingFailure, type GradingResult, gradeAll, sampleOf } from '@polymode/verifiers';
+import {
+  type Grader,
+  type GradingFailure,
+  type GradingResult,
+  gradeAll,
+  inProject,
+  sampleOf,
+} from '@polymode/verifiers';
 import type { FastifyInstance } from 'fastify';
 import type { ApiDependencies } from '../dependencies.js';
 import { graderOf, outcomeOf } from '../grader-definition.js';
@@ -13,8 +20,8 @@ import { serve } from '../serve.js';
 
 /** Tries a grader on one answer, or only checks its definition. */
 export async function graderRoutes(app: FastifyInstance, { graderServices }: ApiDependencies): Promise<void> {
-  serve(app, operations.runGrader, async ({ body }, _request, reply): Promise<RunGraderResponse> => {
-    const grader = await graderOf(body.grader, graderServices);
+  serve(app, operations.runGrader, async ({ body, caller }, _request, reply): Promise<RunGraderResponse> => {
+    const grader = await graderOf(body.grader, inProject(graderServices, caller.projectId));
     const outcome = outcomeOf(body.outcome, grader);
     const { messages: _messages, tools: _tools, ...item } = body.item ?? {};
     // Who does not wait for the answer any more needs no grade.

@@ -98,12 +98,16 @@ export class JudgeClient {
   }
 
   private async sendOnce(body: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<Answer> {
-    const { baseUrl, apiKey, timeoutMs = TIMEOUT_MS } = this.settings;
+    const { baseUrl, apiKey, project, timeoutMs = TIMEOUT_MS } = this.settings;
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
       const response = await fetch(`${baseUrl.replace(/\/+$/, '')}/chat/completions`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
+        headers: {
+          'content-type': 'application/json',
+          ...(apiKey && { authorization: `Bearer ${apiKey}` }),
+          ...(project && { 'openai-project': project }),
+        },
         body,
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });

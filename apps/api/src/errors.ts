@@ -71,7 +71,9 @@ export const modelNotFound = (id: string): ApiError =>
 export function toApiError(error: unknown, requestId: string): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof UnknownCursorError) {
-    return badRequest(`${error.message} Use the id of the last item of the page before.`, 'after', 'invalid_after');
+    const { message, param } = error;
+    const use = param === 'after' ? 'the last item of the page before' : 'the first item of the page after';
+    return badRequest(`${message} Use the id of ${use}.`, param, `invalid_${param}`);
   }
   if (error instanceof FileMissingError) return badRequest(error.message, error.param, 'file_not_found');
   if (error instanceof FileInUseError) return wrongState(409, error.message, 'id', 'file_in_use');

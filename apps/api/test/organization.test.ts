@@ -189,13 +189,46 @@ describe('the audit log', () => {
         actor: { type: 'api_key', api_key: { id: expect.stringMatching(/^key_/) } },
       });
     }
-    expect(logs[3]).toMatchObject({ 'api_key.created': { id: key.id, name: 'audited key', scope: 'write' } });
+    expect(logs[3]).toMatchObject({ 'api_key.created': { id: key.id, data: { name: 'audited key', scope: 'write' } } });
+    expect(logs[2]).toMatchObject({ 'project.updated': { id, changes_requested: { name: 'audited twice' } } });
     expect(JSON.stringify(logs)).not.toContain(key.value);
     const some = await admin.admin.organization.auditLogs.list({
       event_types: ['project.created', 'project.archived'],
       project_ids: [id],
     });
     expect(some.data.map(({ type }) => type)).toEqual(['project.archived', 'project.created']);
+  });
+
+  it('is searched by time, key and what was changed, in both directions', async () => {
+    const search = async (query: OpenAI.Admin.Organization.AuditLogListParams) => {
+      const { data, has_more } = await admin.admin.organization.auditLogs.list(query);
+      return { ids: data.map(({ id }) => id), has_more };
+    };
+    const actor = await newKey(api.projectId, { name: 'actor', scope: 'admin' });
+    const { id } = await using(actor.value).admin.organization.projects.create({ name: 'searched' });
+    await projects().update(id, { name: 'searched twice' });
+    await using(actor.value).admin.organization.projects.update(id, { name: 'searched thrice' });
+    const { ids: all } = await search({ project_ids: [id] });
+    expect(all).toHaveLength(3);
+    expect((await search({ actor_ids: [actor.id] })).ids).toEqual([all[0], all[2]]);
+    expect((await search({ resource_ids: [id, 'proj_none'] })).ids).toEqual(all);
+    expect((await search({ resource_ids: [actor.id] })).ids).toHaveLength(1);
+
+    expect(await search({ project_ids: [id], before: all[2]!, limit: 1 })).toEqual({ ids: [all[1]], has_more: true });
+    expect(await search({ project_ids: [id], before: all[1]! })).toEqual({ ids: [all[0]], has_more: false });
+    expect((await search({ project_ids: [id], after: all[0]!, before: all[2]! })).ids).toEqual([all[1]]);
+    const error = await refusal(search({ before: 'audit_log-none' }));
+    expect(error).toMatchObject({ status: 400, param: 'before' });
+
+    const last = (await admin.admin.organization.auditLogs.list({ limit: 1 })).data[0]!.effective_at;
+    const within = { project_ids: [id] };
+    expect((await search({ ...within, effective_at: { gt: last } })).ids).toEqual([]);
+    expect((await search({ ...within, effective_at: { gte: last + 1 } })).ids).toEqual([]);
+    expect((await search({ ...within, effective_at: { lte: last } })).ids).toEqual(all);
+    expect((await search({ ...within, effective_at: { lt: last + 1, gt: last - 600 } })).ids).toEqual(all);
+    expect((await search({ ...within, effective_at: { lt: last - 600 } })).ids).toEqual([]);
+    const far = await refusal(search({ effective_at: { gt: 1e15 } }));
+    expect(far).toMatchObject({ status: 400, param: 'effective_at.gt' });
   });
 });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { KeyScope } from './operation.js';
-import { listOf, pageQuery, queryFlag } from './pagination.js';
+import { listOf, pageQuery, queryFlag, queryInteger } from './pagination.js';
 
 const Name = z.string().trim().min(1).max(128);
 
@@ -79,13 +79,24 @@ export type ApiKeyList = z.infer<typeof ApiKeyList>;
 
 const list = z.preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(z.string().min(1)));
 
+/** Up to the end of the year 9999. */
+const seconds = queryInteger(0, 253_402_300_799).optional();
+
 export const ListAuditLogsQuery = z.object({
   ...pageQuery({ fallback: 20, maximum: 100 }),
+  /** Id of the first item of the page after: the page that leads to it. */
+  before: z.string().min(1).optional(),
+  /** Unix seconds, of which every bound counts. */
+  effective_at: z.object({ gt: seconds, gte: seconds, lt: seconds, lte: seconds }).optional(),
   event_types: list.optional(),
   project_ids: list.optional(),
+  /** Ids of keys. */
+  actor_ids: list.optional(),
+  /** Ids of what was changed: keys, projects, permissions, webhook endpoints. */
+  resource_ids: list.optional(),
 });
 
-/** Who changed what about keys, projects, permissions and webhooks. What was changed lies under the event's own type. */
+/** Who changed what about keys, projects, permissions and webhooks. What was changed lies under the event's own type, as `{id, data}`. */
 export const AuditLog = z.looseObject({
   id: z.string(),
   /** Such as `api_key.created`. */

@@ -28,32 +28,65 @@ export async function recordAudit(
 }
 
 export interface ListAudit extends PageRequest {
-  /** Only these types. @defaultValue all */
+  /** Up to the item with this id, as `after` is from one on. */
+  before?: string | undefined;
+  /** Unix seconds of the second that it happened in. */
+  effectiveAt?: {
+    gt?: number | undefined;
+    gte?: number | undefined;
+    lt?: number | undefined;
+    lte?: number | undefined;
+  };
+  /** Only these types. @defaultValue all, as of those below */
   types?: readonly string[] | undefined;
-  /** Only what concerns these projects. @defaultValue all */
+  /** Only what concerns these projects. */
   projectIds?: readonly string[] | undefined;
+  /** Only what these keys did. */
+  actors?: readonly AuditActor[] | undefined;
+  /** Only what was done to these. */
+  resourceIds?: readonly string[] | undefined;
 }
 
 /** Newest first. */
 export async function listAudit(db: Database, organizationId: string, request: ListAudit): Promise<Page<AuditRecord>> {
-  let before: bigint | undefined;
-  if (request.after !== undefined) {
-    const cursor = await db.auditEvent.findFirst({
-      where: { id: request.after, organizationId },
-      select: { seq: true },
-    });
-    if (!cursor) throw new UnknownCursorError(request.after);
-    before = cursor.seq;
-  }
+  const { types, projectIds, actors, resourceIds, effectiveAt = {}, limit } = request;
+  const [after, before] = [await seqOf('after'), await seqOf('before')];
+  // The page that leads to an item is the nearest one, not the newest.
+  const backwards = before !== undefined && after === undefined;
+  const { gt, gte, lt, lte } = effectiveAt;
   const rows = await db.auditEvent.findMany({
     where: {
       organizationId,
-      ...(request.types === undefined ? {} : { type: { in: [...request.types] } }),
-      ...(request.projectIds === undefined ? {} : { projectId: { in: [...request.projectIds] } }),
-      ...(before === undefined ? {} : { seq: { lt: before } }),
+      type: oneOf(types),
+      projectId: oneOf(projectIds),
+      actor: oneOf(actors),
+      seq: { lt: after, gt: before },
+      ...(resourceIds && { OR: resourceIds.map((id) => ({ data: { path: ['id'], equals: id } })) }),
+      AND: [
+        { createdAt: { gte: atSecond(gt, 1), lt: atSecond(lt, 0) } },
+        { createdAt: { gte: atSecond(gte, 0), lt: atSecond(lte, 1) } },
+      ],
     },
-    orderBy: { seq: 'desc' },
-    take: request.limit + 1,
+    orderBy: { seq: backwards ? 'asc' : 'desc' },
+    take: limit + 1,
   });
-  return toPage(rows, request.limit, ({ seq: _seq, ...row }) => ({ ...row, data: row.data as JsonObject }));
+  const page = toPage(rows, limit, ({ seq: _seq, ...row }) => ({ ...row, data: row.data as JsonObject }));
+  return backwards ? { ...page, data: page.data.reverse() } : page;
+
+  async function seqOf(param: 'after' | 'before'): Promise<bigint | undefined> {
+    const id = request[param];
+    if (id === undefined) return undefined;
+    const cursor = await db.auditEvent.findFirst({ where: { id, organizationId }, select: { seq: true } });
+    if (!cursor) throw new UnknownCursorError(id, param);
+    return cursor.seq;
+  }
+}
+
+function oneOf(values: readonly string[] | undefined): { in: string[] } | undefined {
+  return values && { in: [...values] };
+}
+
+/** Where a second begins, or the one after it: times are told in whole seconds. */
+function atSecond(second: number | undefined, later: 0 | 1): Date | undefined {
+  return second === undefined ? undefined : new Date((second + later) * 1000);
 }

@@ -1,8 +1,11 @@
-/** A list was asked to continue after an id that is not in it. */
+/** A list was asked to continue after an id that is not in it, or to lead to one. */
 export class UnknownCursorError extends Error {
   override readonly name = 'UnknownCursorError';
-  constructor(readonly after: string) {
-    super(`No item with id '${after}' to continue after.`);
+  constructor(
+    readonly id: string,
+    readonly param: 'after' | 'before' = 'after',
+  ) {
+    super(`No item with id '${id}' to ${param === 'after' ? 'continue after' : 'lead to'}.`);
   }
 }
 

@@ -13,6 +13,7 @@ export interface PermissionRecord {
 /** A checkpoint that may be shared. */
 export interface SharedCheckpoint {
   id: string;
+  modelName: string;
   /** of the job that made it */
   projectId: string;
   organizationId: string;
@@ -28,7 +29,7 @@ export async function findSharedCheckpoint(
     where: { modelName, announced: true, deletedAt: null, job: { projectId } },
     select: { id: true },
   });
-  return row && { id: row.id, projectId, organizationId };
+  return row && { id: row.id, modelName, projectId, organizationId };
 }
 
 /** Lets projects use a checkpoint. Those that may already keep their permission. @returns theirs, in the order given */
@@ -103,12 +104,12 @@ export async function revokePermission(
 
 async function audit(
   tx: DatabaseOrTransaction,
-  { id: checkpointId, projectId, organizationId }: SharedCheckpoint,
+  { modelName, projectId, organizationId }: SharedCheckpoint,
   row: PermissionRecord,
   type: string,
   actor: AuditActor,
 ): Promise<void> {
-  const data = { id: row.id, checkpoint: checkpointId, project: row.projectId };
+  const data = { id: row.id, fine_tuned_model_checkpoint: modelName, project_id: row.projectId };
   await recordAudit(tx, { organizationId, projectId, type, actor, data });
 }
 

@@ -39,7 +39,8 @@ export async function createProject(
 ): Promise<ProjectRecord> {
   return db.$transaction(async (tx) => {
     const project = await insertProject(tx, organizationId, name);
-    await recordAudit(tx, { organizationId, projectId: project.id, type: 'project.created', actor, data: { name } });
+    const data = { id: project.id, name };
+    await recordAudit(tx, { organizationId, projectId: project.id, type: 'project.created', actor, data });
     return toProjectRecord(project);
   });
 }
@@ -90,7 +91,7 @@ export async function renameProject(
   name: string,
   actor: AuditActor,
 ): Promise<ProjectRecord | null> {
-  return change(db, organizationId, id, { name }, { type: 'project.updated', data: { name }, actor });
+  return change(db, organizationId, id, { name }, { type: 'project.updated', data: { id, name }, actor });
 }
 
 /** Ends a project: its keys are refused from now on. Again is harmless. @returns null when there is none */
@@ -107,7 +108,7 @@ export async function archiveProject(
     organizationId,
     id,
     { archivedAt: new Date() },
-    { type: 'project.archived', data: { name: there.name }, actor },
+    { type: 'project.archived', data: { id, name: there.name }, actor },
   );
 }
 

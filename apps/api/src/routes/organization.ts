@@ -105,8 +105,10 @@ export async function organizationRoutes(app: FastifyInstance, { db }: ApiDepend
   });
 
   serve(app, operations.listAuditLogs, async ({ query, caller }): Promise<AuditLogList> => {
-    const { event_types: types, project_ids: projectIds, ...page } = query;
-    return toList(await listAudit(db, caller.organizationId, { ...page, types, projectIds }), toAuditLog);
+    const { event_types: types, project_ids: projectIds, actor_ids: actors, resource_ids: resourceIds } = query;
+    const { after, before, limit, effective_at: effectiveAt } = query;
+    const request = { after, before, limit, effectiveAt, types, projectIds, actors, resourceIds };
+    return toList(await listAudit(db, caller.organizationId, request), toAuditLog);
   });
 
   async function existingProject({ params, caller }: ProjectPath): Promise<ProjectRecord> {
@@ -154,12 +156,13 @@ function toApiKey({ id, name, prefix, createdAt, scope, requestsPerMinute }: Api
 }
 
 function toAuditLog({ id, type, createdAt, projectId, actor, data }: AuditRecord): AuditLog {
+  const { id: changed, ...values } = data;
   return {
     id,
     type,
     effective_at: toSeconds(createdAt),
     ...(projectId === null ? {} : { project: { id: projectId } }),
     actor: actor.startsWith('key_') ? { type: 'api_key', api_key: { id: actor } } : { type: 'system' },
-    [type]: data,
+    [type]: { id: changed, [type.endsWith('.updated') ? 'changes_requested' : 'data']: values },
   };
 }

@@ -273,7 +273,7 @@ export async function makeWorld(api: TestApi): Promise<World> {
       listApiKeys: () => ({ params: { project_id: second } }),
       retrieveApiKey: () => ({ params: { project_id: second, api_key_id: key } }),
       deleteApiKey: async () => ({ params: { project_id: second, api_key_id: await newKey() } }),
-      listAuditLogs: () => ({ query: `event_types[]=api_key.created&project_ids[]=${projectId}` }),
+      listAuditLogs: () => ({ query: `event_types[]=api_key.created&project_ids[]=${projectId}&effective_at[gte]=1` }),
       createWebhookEndpoint: () => ({ body: { url: 'https://example.com/a', events: ['fine_tuning.job.failed'] } }),
       listWebhookEndpoints: () => ({ query: 'limit=1' }),
       retrieveWebhookEndpoint: () => ({ params: { webhook_endpoint_id: endpoint } }),

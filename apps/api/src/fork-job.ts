@@ -30,12 +30,17 @@ export async function forkRequest(db: Database, job: JobRecord, change: ForkJobR
   return parseRequest(CreateJobRequest, {
     model: await checkpointName(db, job, change.checkpoint),
     training_file: change.training_file ?? job.trainingFileId,
-    validation_file: change.validation_file ?? job.validationFileId,
-    suffix: change.suffix ?? job.suffix,
+    validation_file: changed(change.validation_file, job.validationFileId),
+    suffix: changed(change.suffix, job.suffix),
     seed: change.seed,
-    metadata: change.metadata ?? job.metadata,
+    metadata: changed(change.metadata, job.metadata),
     method: { type: method.type, [method.type]: { ...settings, hyperparameters } },
   });
+}
+
+/** Null drops what the other job has; what is left out stays. */
+function changed<T>(to: T | null | undefined, from: T | null): T | null {
+  return to === undefined ? from : to;
 }
 
 /** A refusal of the request that a fork comes to, in the names of the fork's own fields. */

@@ -4,6 +4,7 @@ import {
   deleteFile,
   FileInUseError,
   forgetCheckpointFiles,
+  forgetDeliveries,
   listDeletedCheckpoints,
   listEndedUploads,
   listExpiredFiles,
@@ -92,6 +93,14 @@ export function orphanDeleter(orphanMs = ORPHAN_MS): Chore {
   };
 }
 
+/** Milliseconds that it can be looked up what endpoints were told. */
+const DELIVERIES_MS = 30 * 24 * 3_600_000;
+
+/** Deletes what webhooks were told long ago, or were not told for long. */
+export async function deleteDeliveries(db: Database): Promise<string[]> {
+  return forgetDeliveries(db, new Date(Date.now() - DELIVERIES_MS), BATCH);
+}
+
 /** @returns what it deleted */
 type Chore = (db: Database, storage: Storage) => Promise<string[]>;
 
@@ -107,6 +116,7 @@ export function startHousekeeping(
     checkpoints: deleteCheckpointFiles,
     uploads: deleteUploadParts,
     orphans: orphanDeleter(),
+    deliveries: deleteDeliveries,
   };
   let running = Promise.resolve();
   const run = async () => {

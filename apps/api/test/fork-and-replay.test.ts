@@ -92,6 +92,17 @@ describe('a fork', () => {
     });
   });
 
+  it('drops what is null of a file, a suffix or metadata', async () => {
+    const validation_file = await uploadRows(api.client, voxelRow('1001'));
+    const { job } = await parent({ validation_file });
+    expect((await fork(job.id)).validation_file).toBe(validation_file);
+    expect(await fork(job.id, { validation_file: null, suffix: null, metadata: null })).toMatchObject({
+      validation_file: null,
+      user_provided_suffix: null,
+      metadata: null,
+    });
+  });
+
   it('names what is wrong in the words of its own request', async () => {
     const { job } = await parent();
     const refused = async (body: object) => refusal(fork(job.id, body));

@@ -5,6 +5,7 @@ import { acquireLease, cancelJob, claimDeliveries, failJob, markRunning, succeed
 import { createLogger } from '@polymode/telemetry';
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { deleteDeliveries } from '../src/housekeeping.js';
 import { startWebhooks, type WebhookSettings } from '../src/webhook-delivery.js';
 import { errorOf, jobBody, startTestApi, type TestApi, uploadRows, voxelRow } from './harness.js';
 
@@ -167,6 +168,25 @@ describe('a webhook', () => {
     deliver();
     await expect.poll(() => received.length, { timeout: 20_000 }).toBe(1);
     expect(await unwrap(received[0]!, secret)).toMatchObject({ data: { id } });
+  });
+
+  it('is forgotten a month after it was delivered, and never while it is still to be', async () => {
+    await listen();
+    deliver();
+    await cancelled();
+    await expect
+      .poll(() => api.db.webhookDelivery.count({ where: { deliveredAt: { not: null } } }), { timeout: 20_000 })
+      .toBe(1);
+    const created = async (daysAgo: number) =>
+      api.db.webhookDelivery.updateMany({ data: { createdAt: new Date(Date.now() - daysAgo * 86_400_000) } });
+    await created(29);
+    expect(await deleteDeliveries(api.db)).toEqual([]);
+    await created(31);
+    await api.db.webhookDelivery.updateMany({ data: { nextAttemptAt: new Date(Date.now() + 3_600_000) } });
+    expect(await deleteDeliveries(api.db)).toEqual([]);
+    await api.db.webhookDelivery.updateMany({ data: { nextAttemptAt: null } });
+    expect(await deleteDeliveries(api.db)).toEqual([expect.stringMatching(/^evt_/)]);
+    expect(await api.db.webhookDelivery.count()).toBe(0);
   });
 
   it('goes once where several processes deliver', async () => {

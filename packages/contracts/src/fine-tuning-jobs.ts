@@ -98,6 +98,7 @@ export const ForkJobRequest = z.strictObject({
   /** Those to change; the rest stay as they were. */
   hyperparameters: z.record(z.string(), z.unknown()).nullish(),
   training_file: z.string().min(1).nullish(),
+  /** Null: none, as of `suffix` and `metadata`. Left out: the job's. */
   validation_file: z.string().min(1).nullish(),
   suffix: CreateJobRequest.shape.suffix,
   seed: CreateJobRequest.shape.seed,

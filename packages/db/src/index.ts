@@ -58,6 +58,7 @@ export {
   claimDeliveries,
   createWebhookEndpoint,
   deleteWebhookEndpoint,
+  forgetDeliveries,
   getWebhookEndpoint,
   listWebhookEndpoints,
   settleDelivery,

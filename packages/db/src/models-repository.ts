@@ -21,16 +21,20 @@ export interface ServedModel {
   method: Record<string, unknown>;
 }
 
-/** Fine-tuned models and checkpoints of a project, and checkpoints that others let it use; newest first of each. */
-export async function listTunedModels(db: Database, projectId: string): Promise<TunedModel[]> {
+/**
+ * Fine-tuned models and checkpoints of a project, and checkpoints that others let it use; newest first of each.
+ *
+ * @param model only those of this name
+ */
+export async function listTunedModels(db: Database, projectId: string, model?: string): Promise<TunedModel[]> {
   const [jobs, checkpoints] = await Promise.all([
     db.fineTuningJob.findMany({
-      where: { projectId, status: 'succeeded', fineTunedModel: { not: null }, modelDeletedAt: null },
+      where: { projectId, status: 'succeeded', fineTunedModel: model ?? { not: null }, modelDeletedAt: null },
       orderBy: { seq: 'desc' },
       select: { id: true, fineTunedModel: true, organizationId: true, finishedAt: true, createdAt: true },
     }),
     db.checkpoint.findMany({
-      where: { announced: true, deletedAt: null, ...usableBy(projectId) },
+      where: { modelName: model, announced: true, deletedAt: null, ...usableBy(projectId) },
       orderBy: { seq: 'desc' },
       select: { jobId: true, modelName: true, createdAt: true, job: { select: { organizationId: true } } },
     }),

@@ -163,6 +163,18 @@ export async function settleDelivery(
   await db.webhookDelivery.updateMany({ where: { id }, data: { lastError: error.slice(0, 500), nextAttemptAt } });
 }
 
+/** Forgets deliveries that were made, or given up, and are from before that time. @returns their ids, at most so many */
+export async function forgetDeliveries(db: Database, before: Date, limit: number): Promise<string[]> {
+  const rows = await db.webhookDelivery.findMany({
+    where: { nextAttemptAt: null, createdAt: { lt: before } },
+    select: { id: true },
+    take: limit,
+  });
+  const ids = rows.map(({ id }) => id);
+  await db.webhookDelivery.deleteMany({ where: { id: { in: ids } } });
+  return ids;
+}
+
 function toEndpoint({ id, projectId, url, secret, events, createdAt }: WebhookEndpoint): WebhookEndpointRecord {
   return { id, projectId, url, secret, events: events as WebhookEvent[], createdAt };
 }

@@ -12,8 +12,8 @@ export async function modelRoutes(app: FastifyInstance, deps: ApiDependencies): 
   const { db, storage, listBaseModels } = deps;
   const baseModels = (): Model[] => listBaseModels().map((base) => toModel(base.id, base.createdAt, 'polymode'));
 
-  const tunedModels = async ({ projectId }: Caller): Promise<Model[]> => {
-    const tuned = await listTunedModels(db, projectId);
+  const tunedModels = async ({ projectId }: Caller, model?: string): Promise<Model[]> => {
+    const tuned = await listTunedModels(db, projectId, model);
     return tuned.map((one) => toModel(one.model, toSeconds(one.createdAt), one.organizationId));
   };
 
@@ -22,8 +22,10 @@ export async function modelRoutes(app: FastifyInstance, deps: ApiDependencies): 
   });
 
   serve(app, operations.retrieveModel, async ({ params, caller }): Promise<Model> => {
-    const is = ({ id }: Model): boolean => id === params.model;
-    const model = baseModels().find(is) ?? (await tunedModels(caller)).find(is);
+    const [model] = [
+      ...baseModels().filter(({ id }) => id === params.model),
+      ...(await tunedModels(caller, params.model)),
+    ];
     if (model) return model;
     throw modelNotFound(params.model);
   });

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { modelDirs } from '@polymode/policy/registry';
-import { type GraderSettings, readGraderSettings } from '@polymode/verifiers';
+import { type GraderSettings, readGraderSettings, readModelNames } from '@polymode/verifiers';
 import { z } from 'zod';
+import type { ModelAliases } from './base-models.js';
 
 const optional = z
   .string()
@@ -58,6 +59,7 @@ export interface ApiConfig {
   dataDir: string;
   /** Folders of more base models. */
   modelDirs: string[];
+  modelAliases: ModelAliases;
   organizationId: string;
   maxUploadBytes: number;
   /** Of each key that has no number of its own; 0 for no limit. */
@@ -79,6 +81,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Ap
     port: env.POLYMODE_PORT,
     dataDir: env.POLYMODE_DATA_DIR,
     modelDirs: modelDirs(env.POLYMODE_DATA_DIR, env.POLYMODE_MODELS_DIR),
+    modelAliases: readModelNames('POLYMODE_MODEL_ALIASES', environment.POLYMODE_MODEL_ALIASES),
     organizationId: env.POLYMODE_ORGANIZATION,
     maxUploadBytes: env.POLYMODE_MAX_UPLOAD_BYTES,
     requestsPerMinute: env.POLYMODE_REQUESTS_PER_MINUTE,

@@ -3,6 +3,7 @@ import type { JobQueue } from '@polymode/queue';
 import type { Storage } from '@polymode/storage';
 import type { Logger } from '@polymode/telemetry';
 import type { GraderServices } from '@polymode/verifiers';
+import type { ModelAliases } from './base-models.js';
 
 /** A model that jobs can start from. */
 export interface BaseModel {
@@ -19,6 +20,8 @@ export interface ApiDependencies {
   logger: Logger;
   /** Base models as they are now. */
   listBaseModels(): BaseModel[];
+  /** Names that stand for them. @defaultValue none */
+  modelAliases?: ModelAliases | undefined;
   /** How many parameters a base model has; undefined when its files do not tell. */
   parameterCount(model: string): Promise<number | undefined>;
   /** What graders need: judges, sandboxes. */

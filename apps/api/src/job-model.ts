@@ -1,10 +1,11 @@
 import { findServedModel } from '@polymode/db';
+import { findBaseModel } from './base-models.js';
 import type { ApiDependencies } from './dependencies.js';
 import { badRequest } from './errors.js';
 
 /** What a job starts from. */
 export interface StartingModel {
-  /** As the request names it. */
+  /** As the request names it, or the base model that the name stands for. */
   readonly model: string;
   readonly baseModel: string;
   /** null: the base model itself. */
@@ -22,8 +23,9 @@ export interface StartingModel {
  * @throws ApiError 400 that says which models there are
  */
 export async function startingModel(deps: ApiDependencies, projectId: string, model: string): Promise<StartingModel> {
-  const known = deps.listBaseModels().map((base) => base.id);
-  if (known.includes(model)) return { model, baseModel: model, checkpoint: null };
+  const base = findBaseModel(deps, model);
+  if (base) return { model: base.id, baseModel: base.id, checkpoint: null };
+  const known = deps.listBaseModels().map(({ id }) => id);
   const served = model.startsWith('ft:') ? await findServedModel(deps.db, projectId, model) : null;
   if (served && known.includes(served.baseModel)) {
     const { trainable, lora } = trainedHow(served.method);
@@ -33,8 +35,10 @@ export async function startingModel(deps: ApiDependencies, projectId: string, mo
     ? `is made of the base model '${served.baseModel}', which is not here any more`
     : 'does not exist';
   const advice = known.length > 0 ? `Base models here: ${known.join(', ')}.` : 'No base models are installed.';
-  const fetchable = /^[\w.-]+\/[\w.-]+$/.test(model) ? ` Fetch it with: polymode models pull ${model}` : '';
-  throw badRequest(`The model '${model}' ${reason}. ${advice}${fetchable}`, 'model', 'model_not_found');
+  const remedy = /^[\w.-]+\/[\w.-]+$/.test(model)
+    ? ` Fetch it with: polymode models pull ${model}`
+    : ` POLYMODE_MODEL_ALIASES of the API lets other names stand for them.`;
+  throw badRequest(`The model '${model}' ${reason}. ${advice}${served ? '' : remedy}`, 'model', 'model_not_found');
 }
 
 /** Of a resolved method, whichever it is. */

@@ -48,6 +48,7 @@ export async function startServer(
       queue,
       logger,
       ...modelsIn(config.modelDirs),
+      modelAliases: config.modelAliases,
       graderServices,
       maxUploadBytes: config.maxUploadBytes,
       requestsPerMinute: config.requestsPerMinute,

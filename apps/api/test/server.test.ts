@@ -213,6 +213,7 @@ describe('parseConfig', () => {
       port: 8000,
       dataDir: '/data',
       modelDirs: ['/data/models'],
+      modelAliases: {},
       organizationId: 'polymode',
       maxUploadBytes: 512 * 1024 * 1024,
       requestsPerMinute: 6000,
@@ -227,6 +228,7 @@ describe('parseConfig', () => {
     ['POLYMODE_MAX_UPLOAD_BYTES', '1 GB'],
     ['POLYMODE_REQUESTS_PER_MINUTE', '-1'],
     ['POLYMODE_JUDGE_BASE_URL', 'my-judge'],
+    ['POLYMODE_MODEL_ALIASES', 'gpt-4.1'],
   ])('refuses %s = %s', (name, value) => {
     expect(() => parseConfig({ DATABASE_URL, [name]: value })).toThrow(`${name} is '${value}'. Set `);
   });

@@ -46,7 +46,7 @@ export {
 export { compileOutcome, type Outcome, type OutcomeConfig, UNPARSEABLE } from './outcome.js';
 export { sampleOf } from './sample.js';
 export { type GraderServices, inProject, type JudgeSettings } from './services.js';
-export { type GraderSettings, openGraderServices, readGraderSettings } from './settings.js';
+export { type GraderSettings, openGraderServices, readGraderSettings, readModelNames } from './settings.js';
 export {
   type Assessment,
   equalRewards,

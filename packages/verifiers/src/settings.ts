@@ -35,16 +35,26 @@ export function readGraderSettings(environment: Readonly<Record<string, string |
   const apiKey = givenKey || (givenUrl ? undefined : ownKey);
   return {
     endpointAllow,
-    judge: { baseUrl, own: !givenUrl, apiKey: apiKey || undefined, ...(models && { models: readModels(models) }) },
+    judge: {
+      baseUrl,
+      own: !givenUrl,
+      apiKey: apiKey || undefined,
+      ...(models && { models: readModelNames('POLYMODE_JUDGE_MODELS', models) }),
+    },
   };
 }
 
-function readModels(text: string): Record<string, string> {
+/**
+ * Models by the names that stand for them, of a variable's `name=model,…`.
+ *
+ * @throws Error that names the variable and what to set
+ */
+export function readModelNames(variable: string, text: string | undefined): Record<string, string> {
   return Object.fromEntries(
     listed(text).map((pair): [string, string] => {
       const at = pair.indexOf('=');
       if (at > 0 && at < pair.length - 1) return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
-      throw new Error(`POLYMODE_JUDGE_MODELS is '${text}'. Set pairs such as gpt-4.1=my-model,o4-mini=my-model.`);
+      throw new Error(`${variable} is '${text}'. Set pairs such as gpt-4.1=my-model,o4-mini=my-model.`);
     }),
   );
 }

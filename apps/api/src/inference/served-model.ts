@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { findServedModel } from '@polymode/db';
+import { findBaseModel } from '../base-models.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { modelNotFound } from '../errors.js';
 
 /** The weights behind a model's name. */
 export interface Weights {
-  /** As the request names it. */
+  /** As the request names it, or the base model that the name stands for. */
   readonly model: string;
   readonly baseModel: string;
   /** null: the base model itself. */
@@ -21,14 +22,15 @@ export interface Weights {
  * @throws ApiError 404, also for models of others: nobody learns that they are there
  */
 export async function servedModel(
-  { db, listBaseModels }: Pick<ApiDependencies, 'db' | 'listBaseModels'>,
+  deps: Pick<ApiDependencies, 'db' | 'listBaseModels' | 'modelAliases'>,
   projectId: string,
   model: string,
 ): Promise<Weights> {
-  if (listBaseModels().some(({ id }) => id === model)) return weights(model, model, null);
+  const base = findBaseModel(deps, model);
+  if (base) return weights(base.id, base.id, null);
   // No name holds what PostgreSQL's text cannot.
   if (!model.startsWith('ft:') || /[\0\p{Surrogate}]/u.test(model)) throw modelNotFound(model);
-  const served = await findServedModel(db, projectId, model);
+  const served = await findServedModel(deps.db, projectId, model);
   if (!served) throw modelNotFound(model);
   return weights(model, served.baseModel, served.checkpoint.id);
 }

@@ -1,6 +1,7 @@
 import { type Model, type ModelDeleted, type ModelList, operations } from '@polymode/contracts';
 import { type Caller, deleteTunedModel, findServedModel, listTunedModels } from '@polymode/db';
 import type { FastifyInstance } from 'fastify';
+import { findBaseModel, namedBaseModels } from '../base-models.js';
 import type { ApiDependencies } from '../dependencies.js';
 import { ApiError, modelNotFound } from '../errors.js';
 import { deleteCheckpointFiles } from '../housekeeping.js';
@@ -9,8 +10,8 @@ import { serve } from '../serve.js';
 
 /** Base models, fine-tuned models and checkpoints. */
 export async function modelRoutes(app: FastifyInstance, deps: ApiDependencies): Promise<void> {
-  const { db, storage, listBaseModels } = deps;
-  const baseModels = (): Model[] => listBaseModels().map((base) => toModel(base.id, base.createdAt, 'polymode'));
+  const { db, storage } = deps;
+  const baseModels = (): Model[] => namedBaseModels(deps).map((base) => toModel(base.id, base.createdAt, 'polymode'));
 
   const tunedModels = async ({ projectId }: Caller, model?: string): Promise<Model[]> => {
     const tuned = await listTunedModels(db, projectId, model);
@@ -22,11 +23,10 @@ export async function modelRoutes(app: FastifyInstance, deps: ApiDependencies): 
   });
 
   serve(app, operations.retrieveModel, async ({ params, caller }): Promise<Model> => {
-    const [model] = [
-      ...baseModels().filter(({ id }) => id === params.model),
-      ...(await tunedModels(caller, params.model)),
-    ];
-    if (model) return model;
+    const base = findBaseModel(deps, params.model);
+    if (base) return toModel(params.model, base.createdAt, 'polymode');
+    const [tuned] = await tunedModels(caller, params.model);
+    if (tuned) return tuned;
     throw modelNotFound(params.model);
   });
 
@@ -37,7 +37,7 @@ export async function modelRoutes(app: FastifyInstance, deps: ApiDependencies): 
       await deleteCheckpointFiles(db, storage).catch((err) => request.log.warn({ err }, 'files of a model remain'));
       return { id: model, object: 'model', deleted: true };
     }
-    const base = baseModels().some(({ id }) => id === model);
+    const base = findBaseModel(deps, model);
     if (!base && (await findServedModel(db, projectId, model)) === null) throw modelNotFound(model);
     const reason = base
       ? 'is a base model. Whoever runs this service deletes it from its models folder.'

@@ -1,3 +1,4 @@
+import { halfValues } from './half.js';
 import type { Weights } from './policy.js';
 
 /**
@@ -92,7 +93,7 @@ function toFloat32(dtype: string, bytes: Uint8Array): Float32Array {
   if (dtype === 'F32') return new Float32Array(copy);
   const halves = new Uint16Array(copy);
   if (dtype === 'F16') {
-    const table = halfTable();
+    const table = halfValues();
     const values = new Float32Array(halves.length);
     for (let i = 0; i < halves.length; i++) values[i] = table[halves[i]!]!;
     return values;
@@ -100,24 +101,6 @@ function toFloat32(dtype: string, bytes: Uint8Array): Float32Array {
   const words = new Uint32Array(halves.length);
   for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
   return new Float32Array(words.buffer);
-}
-
-let halves: Float32Array | undefined;
-
-/** The value of each of the 2¹⁶ half-precision numbers; made when first needed. */
-function halfTable(): Float32Array {
-  halves ??= Float32Array.from({ length: 0x10000 }, (_, bits) => halfToNumber(bits));
-  return halves;
-}
-
-/** IEEE 754 binary16. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { Policy, Sequence } from '@polymode/policy';
 import { encodePreference } from './conversations.js';
 import { TrainerInputError } from './errors.js';
-import { type JobParts, JobTrainer } from './job-trainer.js';
-import { likelihoodLoss } from './likelihood-loss.js';
+import { ImitationTrainer } from './imitation-trainer.js';
+import type { JobParts } from './job-trainer.js';
 import { imitationDemand, type JobDemand, lengthsOf } from './memory-demand.js';
 import { average } from './metrics.js';
 import type {
@@ -29,7 +29,7 @@ interface Preference {
  * gradients gives each answer's log-probability and with it dL/d(log π(answer)) = ∓ β σ(−margin) / pairs, which is then the
  * weight of each of its tokens in a pass with gradients. That is the same gradient, not an estimate.
  */
-export class PreferenceTrainer extends JobTrainer<PreferenceRow, PreferenceHyperparameters> {
+export class PreferenceTrainer extends ImitationTrainer<PreferenceRow, PreferenceHyperparameters> {
   readonly warnings: readonly string[];
   private readonly train: readonly Pair[];
   private readonly validation: readonly Pair[];
@@ -71,36 +71,13 @@ export class PreferenceTrainer extends JobTrainer<PreferenceRow, PreferenceHyper
         perToken: { weights: new Float32Array(completion.length).fill(k === 0 ? weight : -weight) },
       }));
     });
-    const { learningRate } = this.learner;
-    const gradient = await this.learner.gradientStep.run(
-      likelihoodLoss,
-      sequences,
-      {},
-      this.learner.progress.updates + 1,
-      learningRate,
-      1,
-    );
-    const metrics = preferenceMetrics(preferences);
+    const update = await this.learn(sequences);
+    const { loss, ...others } = preferenceMetrics(preferences);
     const tokens = sequences.reduce((n, s) => n + s.completion.length, 0);
-    const report = this.report(this.learner.advance({ ...gradient, loss: metrics.loss }, tokens, learningRate));
-    const trained = performance.now();
-    const validation = this.validationIsDue ? await this.validate() : undefined;
-    const { loss, ...others } = metrics;
-    return {
-      ...report,
-      metrics: { ...report.metrics, ...others, train_loss: loss },
-      groups: [],
-      graderErrors: {},
-      ...(validation === undefined ? {} : { validation }),
-      timing: {
-        training: (trained - started) / 1000,
-        eval: (performance.now() - trained) / 1000,
-        full_iteration: (performance.now() - started) / 1000,
-      },
-    };
+    return this.endStep({ ...update, loss }, tokens, { ...others, train_loss: loss }, started);
   }
 
-  private async validate(): Promise<ValidationReport> {
+  protected async validate(): Promise<ValidationReport> {
     return { metrics: preferenceMetrics(await this.preferences(this.validation)), graderErrors: {} };
   }
 

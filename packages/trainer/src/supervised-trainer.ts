@@ -1,8 +1,8 @@
 import type { ModelConfig } from '@polymode/policy';
 import { encodeSupervised, type LearnedSequence } from './conversations.js';
 import { TrainerInputError } from './errors.js';
-import { type JobParts, JobTrainer } from './job-trainer.js';
-import { likelihoodLoss } from './likelihood-loss.js';
+import { ImitationTrainer } from './imitation-trainer.js';
+import type { JobParts } from './job-trainer.js';
 import { imitationDemand, type JobDemand, lengthsOf } from './memory-demand.js';
 import type { TrainingSequence } from './token-loss.js';
 import type {
@@ -20,7 +20,7 @@ type Example = readonly LearnedSequence[];
  * Supervised fine-tuning: the mean negative log-likelihood of the answers' tokens goes down, every token of a step counting
  * the same.
  */
-export class SupervisedTrainer extends JobTrainer<SupervisedRow, LearnerHyperparameters> {
+export class SupervisedTrainer extends ImitationTrainer<SupervisedRow, LearnerHyperparameters> {
   readonly warnings: readonly string[];
   private readonly train: readonly Example[];
   private readonly validation: readonly Example[];
@@ -56,34 +56,13 @@ export class SupervisedTrainer extends JobTrainer<SupervisedRow, LearnerHyperpar
     const rows = this.nextRows(this.train.length);
     const sequences = byLength(rows.flatMap((row) => this.train[row]!));
     const tokens = learnedTokens(sequences);
-    const { learningRate } = this.learner;
-    const update = await this.learner.gradientStep.run(
-      likelihoodLoss,
-      sequences.map((s) => weighted(s, 1 / tokens)),
-      {},
-      this.learner.progress.updates + 1,
-      learningRate,
-      1,
-    );
+    const update = await this.learn(sequences.map((s) => weighted(s, 1 / tokens)));
     const correct = countLearned(sequences, (i) => update.reports.matches![i]!);
-    const report = this.report(this.learner.advance(update, tokens, learningRate));
-    const trained = performance.now();
-    const validation = this.validationIsDue ? await this.validate() : undefined;
-    return {
-      ...report,
-      metrics: { ...report.metrics, train_loss: update.loss, train_mean_token_accuracy: correct / tokens },
-      groups: [],
-      graderErrors: {},
-      ...(validation === undefined ? {} : { validation }),
-      timing: {
-        training: (trained - started) / 1000,
-        eval: (performance.now() - trained) / 1000,
-        full_iteration: (performance.now() - started) / 1000,
-      },
-    };
+    const metrics = { train_loss: update.loss, train_mean_token_accuracy: correct / tokens };
+    return this.endStep(update, tokens, metrics, started);
   }
 
-  private async validate(): Promise<ValidationReport> {
+  protected async validate(): Promise<ValidationReport> {
     const sequences = byLength(this.validation.flat());
     const { logProbabilities, matches } = await this.policy.score(sequences, ['logProbabilities', 'matches'], 1);
     const tokens = learnedTokens(sequences);

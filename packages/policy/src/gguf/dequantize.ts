@@ -1,4 +1,4 @@
-import { halfValues } from './half.js';
+import { halfValues } from '../half.js';
 
 /**
  * Writes the values of `blocks` blocks of `bytes` to `out` from index `at` on.

@@ -1,5 +1,5 @@
+import { halfBits } from '../half.js';
 import { GgufError } from './error.js';
-import { halfBits } from './half.js';
 
 /** Values of one Q8_0 block, and its bytes: a half-precision scale and a signed byte a value. */
 export const Q8_0_BLOCK = 32;

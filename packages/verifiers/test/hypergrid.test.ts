@@ -16,6 +16,7 @@ import {
 } from '@polymode/verifiers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { expectRows, readTwice } from './task-rules.js';
 
 interface Grid {
   D: number;
@@ -258,10 +259,8 @@ describe('reading answers', () => {
     const word = fc.oneof(fc.constantFrom('x', 'y', 'z', 'stop', 'Path:', '\n', ' '), fc.string({ unit: 'binary' }));
     fc.assert(
       fc.property(fc.array(word, { maxLength: 20 }), fc.constantFrom(' ', ''), (words, space) => {
-        const found = task.parse(words.join(space), instance);
-        if (found === null) return;
-        expect(task.key(task.parse(task.render(found, instance), instance)!)).toBe(task.key(found));
-        expect(task.verify(found, instance)).toBe(true);
+        const found = readTwice(task, words.join(space), instance);
+        if (found !== null) expect(found.valid).toBe(true);
       }),
       { numRuns: 500 },
     );
@@ -279,14 +278,8 @@ describe('reading answers', () => {
 
 describe('rows', () => {
   it('are a user message and the fields of the instance', () => {
-    const [row] = task.generate({ count: 1, seed: 1 });
-    const { messages, ...instance } = row!;
-    expect(messages).toEqual([{ role: 'user', content: task.prompt(instance, 'compact') }]);
-    expect(task.checkItem(row!)).toEqual([]);
-    expect(task.readInstance(row!)).toEqual(instance);
-    expect(task.generate({ count: 5, seed: 1 })[0]).toEqual(row);
+    expectRows(task);
     expect(new Set(task.generate({ count: 25, seed: 1 }).map((r) => r.side)).size).toBe(25);
-    expect(task.generate({ count: 5, seed: 2 })).not.toEqual(task.generate({ count: 5, seed: 1 }));
     expect(task.instances({ minSide: 40 })).toEqual([gridOf(2, 40)]);
   });
 

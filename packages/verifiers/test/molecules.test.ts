@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type AmideInstance, compileGrader, gradeAll, sampleOf, summarize, tasks } from '@polymode/verifiers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { expectRows, readTwice } from './task-rules.js';
 
 const task = tasks['molecules/amide-lite'];
 const golden = JSON.parse(readFileSync(new URL('./vectors/amide_space.json', import.meta.url), 'utf8')) as {
@@ -195,10 +196,8 @@ describe('reading answers', () => {
     );
     fc.assert(
       fc.property(fc.array(token, { maxLength: 12 }), (tokens) => {
-        const found = task.parse(tokens.join(''), few);
-        if (found === null) return;
-        expect(task.key(task.parse(task.render(found, few), few)!)).toBe(task.key(found));
-        expect(task.verify(found, few)).toBe(task.admissibleSet(few).includes(task.key(found)));
+        const found = readTwice(task, tokens.join(''), few);
+        if (found !== null) expect(found.valid).toBe(task.admissibleSet(few).includes(found.key));
       }),
       { numRuns: 1000 },
     );
@@ -278,13 +277,7 @@ describe('metrics', () => {
 
 describe('rows', () => {
   it('are a user message and the fields of the instance', () => {
-    const [row] = task.generate({ count: 1, seed: 1 });
-    const { messages, ...instance } = row!;
-    expect(messages).toEqual([{ role: 'user', content: task.prompt(instance, 'compact') }]);
-    expect(task.checkItem(row!)).toEqual([]);
-    expect(task.readInstance(row!)).toEqual(instance);
-    expect(task.generate({ count: 1, seed: 1 })).toEqual([row]);
-    expect(task.generate({ count: 1, seed: 2 })).not.toEqual([row]);
+    expectRows(task);
   });
 
   it('without fields mean all blocks, and molecules', () => {

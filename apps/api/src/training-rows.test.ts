@@ -51,7 +51,7 @@ describe('rows of reinforcement', () => {
     ]);
   });
 
-  it('keeps messages and tools from the grader', () => {
+  it('are the item as a whole, as graders see it', () => {
     let seen: unknown;
     const grader = {
       checkItem: (item: object) => {
@@ -59,8 +59,9 @@ describe('rows of reinforcement', () => {
         return [];
       },
     };
-    reinforcementRowProblems({ messages: [user], tools: [], answer: 4 }, grader);
-    expect(seen).toEqual({ answer: 4 });
+    const row = { messages: [user], tools: [], answer: 4 };
+    reinforcementRowProblems(row, grader);
+    expect(seen).toEqual(row);
   });
 });
 

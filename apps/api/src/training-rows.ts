@@ -6,10 +6,10 @@ const MESSAGE_KEYS = ['role', 'content', 'name', 'tool_calls', 'tool_call_id', '
 
 /** `messages` that end with the user's, and every field that the grader reads. */
 export function reinforcementRowProblems(row: Record<string, unknown>, grader: Pick<Grader, 'checkItem'>): string[] {
-  const { messages, tools, ...item } = row;
+  const { messages, tools } = row;
   const problems = conversationProblems(messages, 'user');
   if (tools !== undefined && !Array.isArray(tools)) problems.push("has 'tools' that are not a list");
-  for (const { path, message } of grader.checkItem(item)) {
+  for (const { path, message } of grader.checkItem(row)) {
     const said = message.replace(/\.$/, '');
     problems.push(`cannot be graded: ${said.includes(path) ? said : `${path}: ${said}`}`);
   }

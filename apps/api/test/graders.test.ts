@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BadRequestError } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { refusal, startTestApi, type TestApi, voxelGrader } from './harness.js';
+import { jobBody, refusal, startTestApi, type TestApi, uploadRows, voxelGrader } from './harness.js';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -296,6 +296,30 @@ describe('graders that ask a model', () => {
   it('are validated with their defaults', async () => {
     const { grader } = await judged.client.fineTuning.alpha.graders.validate({ grader: judging });
     expect(grader).toEqual({ ...judging, range: [0, 1] });
+  });
+});
+
+describe('items', () => {
+  it('have the conversation as well', async () => {
+    const messages = [{ role: 'user', content: 'Say yes.' }];
+    const grader = {
+      type: 'string_check',
+      input: '{{item.messages[0].content}}',
+      reference: 'Say yes.',
+      operation: 'eq',
+    };
+    const run = await api.client.fineTuning.alpha.graders.run({
+      grader,
+      model_sample: 'yes',
+      item: { messages },
+    } as never);
+    expect(run).toMatchObject({ reward: 1, metadata: { name: 'string_check' } });
+    const whole = { ...grader, input: '{{item.messages}}', operation: 'like' };
+    const file = await uploadRows(api.client, { messages });
+    const job = await api.client.fineTuning.jobs.create(
+      jobBody(file, { method: { type: 'reinforcement', reinforcement: { grader: whole } } }),
+    );
+    expect(job.status).toBe('queued');
   });
 });
 

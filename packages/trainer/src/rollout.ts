@@ -67,7 +67,7 @@ export async function rollOut(
   );
   const drawn = performance.now();
   const drafts = sampled.flatMap((completions, i) => {
-    const { messages: _, tools: __, ...item } = prompts[i]!.row;
+    const { row: item } = prompts[i]!;
     return completions.map((completion) => {
       const text = decode(completion.tokens);
       return { completion, text, sample: sampleOf(text, completion.finishReason), item };

@@ -53,6 +53,21 @@ describe('grading in training', () => {
     });
   });
 
+  it('gives graders the whole row, its conversation too', async () => {
+    const options = { ...smallJob(), validationRows: [] };
+    const seen: object[] = [];
+    const grader: Grader = {
+      ...compileGrader(smallJob().grader.config),
+      grade: async (_, item) => {
+        seen.push(item);
+        return { reward: 0 };
+      },
+    };
+    await (await start({ ...options, grader })).runStep();
+    for (const item of seen) expect(options.trainRows).toContainEqual(item);
+    expect(seen.length).toBeGreaterThan(0);
+  });
+
   it('gives graders the answer as JSON wherever it is some', async () => {
     const seen: { text: string; json: unknown }[] = [];
     const grader: Grader = {

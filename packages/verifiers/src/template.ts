@@ -35,7 +35,6 @@ export interface Template {
 }
 
 const SAMPLE_FIELDS = ['output_text', 'output_json', 'output_tools', 'choices'];
-const RESERVED_ITEM_FIELDS = ['messages', 'tools'];
 
 /**
  * @param param the field that holds the template, for errors
@@ -112,12 +111,6 @@ function parseVariable(text: string, param: string): Variable {
   if (namespace === 'sample' && field === 'output_text' && steps.length > 1) {
     throw new GraderConfigError(
       `sample.output_text is text and has no parts. Read a JSON answer with sample.output_json.`,
-      param,
-    );
-  }
-  if (namespace === 'item' && RESERVED_ITEM_FIELDS.includes(String(field))) {
-    throw new GraderConfigError(
-      `'${field}' is the conversation itself and is never part of item. Put what the grader needs in a field of its own.`,
       param,
     );
   }

@@ -40,6 +40,18 @@ describe('string_check', () => {
     });
     expect([grader.name, grader.type]).toEqual(['same', 'string_check']);
   });
+
+  it('is called as its type where it has no name', () => {
+    const { name: _, ...nameless } = check().config;
+    for (const definition of [nameless, { ...nameless, name: null }]) {
+      const grader = compileGrader(definition);
+      expect([grader.name, grader.config.name]).toEqual(['string_check', 'string_check']);
+    }
+    const part = { ...nameless, input: 'a', reference: 'a' };
+    const both = { type: 'multi', graders: [part, { ...part, name: 'b' }], calculate_output: 'string_check + b' };
+    expect(compileGrader(both).name).toBe('multi');
+    expect(() => compileGrader({ ...both, graders: [part, part] })).toThrow("Two graders are named 'string_check'");
+  });
 });
 
 describe('templates', () => {
@@ -156,8 +168,6 @@ describe('definitions that are refused', () => {
     throw new Error('accepted');
   };
   const stringCheck = { type: 'string_check', name: 'n', input: 'a', reference: 'b', operation: 'eq' };
-  const { name: _, ...nameless } = stringCheck;
-
   it.each([
     [null, 'grader', 'not null'],
     ['eq', 'grader', 'not a string'],
@@ -170,7 +180,6 @@ describe('definitions that are refused', () => {
       'Available types: endpoint, javascript, label_model, multi, python, score_model, string_check, task',
     ],
     [{ type: 'constructor' }, 'grader.type', 'Unknown grader type'],
-    [nameless, 'grader.name', 'Missing'],
     [{ ...stringCheck, name: ' ' }, 'grader.name', 'empty'],
     [{ ...stringCheck, input: 3 }, 'grader.input', 'must be a string, not a number'],
     [{ ...stringCheck, operation: 'neq' }, 'grader.operation', "written 'ne'"],
@@ -183,7 +192,6 @@ describe('definitions that are refused', () => {
     [{ ...stringCheck, reference: '{{ item.a[x] }}' }, 'grader.reference', 'not a path'],
     [{ ...stringCheck, reference: '{{ item..a }}' }, 'grader.reference', 'not a path'],
     [{ ...stringCheck, reference: '{{ item.a' }, 'grader.reference', 'never closes'],
-    [{ ...stringCheck, reference: '{{ item.messages[0].content }}' }, 'grader.reference', 'never part of item'],
     [
       { ...stringCheck, input: '{{ sample.output_image }}' },
       'grader.input',

@@ -23,7 +23,7 @@ export async function graderRoutes(app: FastifyInstance, { graderServices }: Api
   serve(app, operations.runGrader, async ({ body, caller }, _request, reply): Promise<RunGraderResponse> => {
     const grader = await graderOf(body.grader, inProject(graderServices, caller.projectId));
     const outcome = outcomeOf(body.outcome, grader);
-    const { messages: _messages, tools: _tools, ...item } = body.item ?? {};
+    const item = body.item ?? {};
     // Who does not wait for the answer any more needs no grade.
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());

@@ -54,6 +54,11 @@ export class Definition {
     return value;
   }
 
+  /** What the grader is called: definitions in the wild often say only of which type it is. */
+  name(otherwise = this.string('type')): string {
+    return this.has('name') ? this.nonEmptyString('name') : otherwise;
+  }
+
   /** A finite number within bounds. */
   number(field: string, least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY): number {
     return this.bounded(field, 'a number', Number.isFinite, least, most);

@@ -22,7 +22,7 @@ export function endpoint(definition: Definition, { endpointAllow = [] }: GraderS
   definition.onlyFields(['type', 'name', 'url', 'headers', 'timeout_ms']);
   const config = {
     type: 'endpoint' as const,
-    name: definition.nonEmptyString('name'),
+    name: definition.name(),
     url: definition.nonEmptyString('url'),
     ...(definition.has('headers') ? { headers: headersOf(definition) } : {}),
     timeout_ms: definition.has('timeout_ms')

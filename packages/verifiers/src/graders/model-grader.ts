@@ -25,7 +25,7 @@ export function modelGrader(
   services: GraderServices,
   { config: own, schema, words, reward }: Judgement,
 ): Grader {
-  const name = definition.nonEmptyString('name');
+  const name = definition.name();
   const model = definition.nonEmptyString('model');
   const input = compileMessages(definition.value('input'), `${definition.param}.input`);
   const sampling = readSampling(definition.value('sampling_params'), `${definition.param}.sampling_params`);

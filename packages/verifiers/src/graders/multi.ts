@@ -18,7 +18,7 @@ type Parts = ReadonlyMap<string, Grader>;
  */
 export function multi(definition: Definition, compile: Compile): Grader {
   definition.onlyFields(['type', 'name', 'graders', 'calculate_output']);
-  const name = definition.nonEmptyString('name');
+  const name = definition.name();
   const { parts, aliases, graders } = readParts(definition, compile);
   const calculate_output = definition.nonEmptyString('calculate_output');
   const formula = readFormula(definition, calculate_output, [...new Set([...parts.keys(), ...aliases.keys()])]);

@@ -20,7 +20,7 @@ export function stringCheck(definition: Definition): Grader {
   definition.onlyFields(['type', 'name', 'input', 'reference', 'operation']);
   const config = {
     type: 'string_check' as const,
-    name: definition.nonEmptyString('name'),
+    name: definition.name(),
     input: definition.string('input'),
     reference: definition.string('reference'),
     operation: definition.oneOf('operation', Object.keys(OPERATIONS) as StringCheckOperation[], {

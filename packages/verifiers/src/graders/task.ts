@@ -13,7 +13,7 @@ export function task(definition: Definition): Grader {
   const taskName = definition.oneOf('task', Object.keys(tasks) as TaskName[]);
   const config = {
     type: 'task' as const,
-    name: definition.has('name') ? definition.nonEmptyString('name') : taskName,
+    name: definition.name(taskName),
     task: taskName,
   };
   const verifier: GradableTask = tasks[taskName];

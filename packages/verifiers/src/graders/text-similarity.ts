@@ -12,7 +12,7 @@ export function textSimilarity(definition: Definition): Grader {
   definition.onlyFields(['type', 'name', 'input', 'reference', 'evaluation_metric', 'pass_threshold']);
   const config = {
     type: 'text_similarity' as const,
-    name: definition.nonEmptyString('name'),
+    name: definition.name(),
     input: definition.string('input'),
     reference: definition.string('reference'),
     evaluation_metric: definition.oneOf('evaluation_metric', Object.keys(SIMILARITIES) as SimilarityName[], {

@@ -29,7 +29,7 @@ export const userCode =
     definition.onlyFields(['type', 'name', 'source', ...extra, 'timeout_ms']);
     const config = {
       type: language,
-      name: definition.nonEmptyString('name'),
+      name: definition.name(),
       source: definition.nonEmptyString('source'),
       ...(definition.has('image_tag') ? { image_tag: definition.string('image_tag') } : {}),
       ...(definition.has('timeout_ms') ? { timeout_ms: definition.integer('timeout_ms', 1, LONGEST_TIMEOUT_MS) } : {}),

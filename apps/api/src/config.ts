@@ -42,6 +42,7 @@ const Environment = z.object({
     return z.NEVER;
   }),
   POLYMODE_REQUESTS_PER_MINUTE: wholeNumber('POLYMODE_REQUESTS_PER_MINUTE', 6000, 0, 1_000_000_000),
+  POLYMODE_TOKENS_PER_MINUTE: wholeNumber('POLYMODE_TOKENS_PER_MINUTE', 0, 0, 1_000_000_000),
   POLYMODE_MAX_UPLOAD_BYTES: wholeNumber('POLYMODE_MAX_UPLOAD_BYTES', 512 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
   LOG_LEVEL: optional,
 });
@@ -64,6 +65,8 @@ export interface ApiConfig {
   maxUploadBytes: number;
   /** Of each key that has no number of its own; 0 for no limit. */
   requestsPerMinute: number;
+  /** Of completions, of each key that has no number of its own; 0 for no limit. */
+  tokensPerMinute: number;
   graders: GraderSettings;
   logLevel?: string | undefined;
 }
@@ -85,6 +88,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Ap
     organizationId: env.POLYMODE_ORGANIZATION,
     maxUploadBytes: env.POLYMODE_MAX_UPLOAD_BYTES,
     requestsPerMinute: env.POLYMODE_REQUESTS_PER_MINUTE,
+    tokensPerMinute: env.POLYMODE_TOKENS_PER_MINUTE,
     graders: readGraderSettings(environment),
     logLevel: env.LOG_LEVEL,
   };

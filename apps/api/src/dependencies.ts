@@ -32,6 +32,8 @@ export interface ApiDependencies {
   maxUploadBytes?: number | undefined;
   /** That each key may make which has no number of its own. @defaultValue 0, for no limit */
   requestsPerMinute?: number | undefined;
+  /** Of completions, that each key may have which has no number of its own. @defaultValue 0, for no limit */
+  tokensPerMinute?: number | undefined;
   /** Private hosts and networks that webhooks may go to. @defaultValue none */
   webhookAllow?: readonly string[] | undefined;
   /** Compare every JSON answer with its contract first: for tests. @defaultValue false */

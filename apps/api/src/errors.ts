@@ -11,6 +11,8 @@ import fp from 'fastify-plugin';
 
 interface ErrorDetails {
   message: string;
+  /** @defaultValue of the status */
+  type?: string;
   /** What to change: a body field, a path parameter or a query parameter. */
   param?: string | null;
   code?: string | null;
@@ -20,6 +22,7 @@ interface ErrorDetails {
 /** A failure that the client is told about, in OpenAI's shape. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
+  readonly type: string;
   readonly param: string | null;
   readonly code: string | null;
   readonly headers: Record<string, string>;
@@ -29,14 +32,15 @@ export class ApiError extends Error {
     details: ErrorDetails,
   ) {
     super(details.message);
+    this.type = details.type ?? (status >= 500 ? 'server_error' : 'invalid_request_error');
     this.param = details.param ?? null;
     this.code = details.code ?? null;
     this.headers = details.headers ?? {};
   }
 
   toJSON(): ErrorEnvelope {
-    const type = this.status >= 500 ? 'server_error' : 'invalid_request_error';
-    return { error: { message: this.message, type, param: this.param, code: this.code } };
+    const { message, type, param, code } = this;
+    return { error: { message, type, param, code } };
   }
 }
 

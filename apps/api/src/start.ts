@@ -52,6 +52,7 @@ export async function startServer(
       graderServices,
       maxUploadBytes: config.maxUploadBytes,
       requestsPerMinute: config.requestsPerMinute,
+      tokensPerMinute: config.tokensPerMinute,
       webhookAllow: config.graders.endpointAllow,
     });
     const address = await app.listen({ host: config.host, port: config.port });

@@ -257,7 +257,7 @@ describe('clients that leave', () => {
 });
 
 describe('keys', () => {
-  const clientOf = async (settings: { scope: 'read'; requestsPerMinute?: number }) => {
+  const clientOf = async (settings: { scope: 'read'; requestsPerMinute?: number; tokensPerMinute?: number }) => {
     const { key } = await createApiKey(api.db, { projectId: api.projectId, name: 'limited', ...settings }, 'cli');
     return new OpenAI({ apiKey: key, baseURL: `${api.url}/v1`, maxRetries: 0 });
   };
@@ -274,6 +274,49 @@ describe('keys', () => {
     expect(error).toBeInstanceOf(RateLimitError);
     expect(error.headers?.get('retry-after')).toMatch(/^[1-9]\d*$/);
     expect(one.requests).toHaveLength(2);
+  });
+
+  it('have so many tokens a minute, of prompts and completions, and the request that goes over is finished', async () => {
+    // Three of the prompt, two of the completion.
+    const one = await worker(says('yes'));
+    const client = await clientOf({ scope: 'read', tokensPerMinute: 8 });
+    const standing = async (call: { asResponse(): Promise<Response> }) => {
+      const { headers } = await call.asResponse();
+      return ['limit', 'remaining', 'reset'].map((name) => headers.get(`x-ratelimit-${name}-tokens`));
+    };
+    const seconds = expect.stringMatching(/^\d+(m\d+)?s$/);
+    expect(await standing(client.chat.completions.create(request))).toEqual(['8', '3', seconds]);
+    expect(await standing(client.completions.create({ model: 'polymode-tiny', prompt: 'a' }))).toEqual([
+      '8',
+      '0',
+      seconds,
+    ]);
+    for (const stream of [false, true]) {
+      const error = await refusal(client.chat.completions.create({ ...request, stream }));
+      expect(error).toBeInstanceOf(RateLimitError);
+      expect(error).toMatchObject({ code: 'rate_limit_exceeded', type: 'tokens' });
+      expect(error.headers?.get('retry-after')).toMatch(/^[1-9]\d*$/);
+    }
+    expect(one.requests).toHaveLength(2);
+    // Others of the same project have theirs.
+    const other = await clientOf({ scope: 'read', tokensPerMinute: 8 });
+    expect((await other.chat.completions.create(request)).choices[0]?.message.content).toBe('yes');
+    const unlimited = await clientOf({ scope: 'read' });
+    expect(await standing(unlimited.chat.completions.create(request))).toEqual([null, null, null]);
+  });
+
+  it('pay for what was said until a client left', async () => {
+    await worker(async (answer) => {
+      await answer.event(promptRead);
+      for (let i = 0; i < 5; i++) await answer.event(text('on and '));
+      await answer.closed;
+    });
+    const client = await clientOf({ scope: 'read', tokensPerMinute: 8 });
+    const stream = await client.chat.completions.create({ ...request, stream: true });
+    let pieces = 0;
+    for await (const { choices } of stream) if (choices[0]?.delta.content && ++pieces === 5) break;
+    const error = await refusal(client.chat.completions.create(request));
+    expect(error).toMatchObject({ status: 429, type: 'tokens' });
   });
 
   it('are looked at before bodies, and empty bodies are told what is missing', async () => {

@@ -95,8 +95,14 @@ describe('keys', () => {
       scope: 'write',
       value: expect.stringMatching(/^pmk-/),
       requests_per_minute: null,
+      tokens_per_minute: null,
     });
-    const second = await newKey(id, { name: 'second', scope: 'read', requests_per_minute: 7 });
+    const second = await newKey(id, {
+      name: 'second',
+      scope: 'read',
+      requests_per_minute: 7,
+      tokens_per_minute: 9,
+    });
     const listed = [];
     for await (const one of projects().apiKeys.list(id, { limit: 1 })) listed.push(one);
     expect(listed.map((one) => one.id)).toEqual([first.id, second.id]);
@@ -106,6 +112,7 @@ describe('keys', () => {
       name: 'second',
       scope: 'read',
       requests_per_minute: 7,
+      tokens_per_minute: 9,
     });
     const deleted = await projects().apiKeys.delete(first.id, { project_id: id });
     expect(deleted).toMatchObject({ id: first.id, deleted: true });
@@ -147,6 +154,7 @@ describe('keys', () => {
       [{ name: 'a\0b' }, 'name'],
       [{ name: 'a', scope: 'root' }, 'scope'],
       [{ name: 'a', requests_per_minute: 0 }, 'requests_per_minute'],
+      [{ name: 'a', tokens_per_minute: 0 }, 'tokens_per_minute'],
       [{ name: 'a', key: 'mine' }, 'key'],
     ] as const) {
       expect(await refusal(newKey(api.projectId, body))).toMatchObject({ status: 400, param });
@@ -246,6 +254,7 @@ describe('rate limits', () => {
     expect(error).toMatchObject({
       status: 429,
       code: 'rate_limit_exceeded',
+      type: 'requests',
       message: expect.stringContaining('2 requests'),
     });
     const wait = Number(error.headers?.get('retry-after'));

@@ -217,6 +217,7 @@ describe('parseConfig', () => {
       organizationId: 'polymode',
       maxUploadBytes: 512 * 1024 * 1024,
       requestsPerMinute: 6000,
+      tokensPerMinute: 0,
       graders: { endpointAllow: [] },
       logLevel: undefined,
     });

@@ -34,6 +34,7 @@ export interface NewKey {
   readonly name: string;
   readonly scope: 'read' | 'write' | 'admin';
   readonly requestsPerMinute: number | null;
+  readonly tokensPerMinute: number | null;
 }
 
 /** Projects and keys, over the API or in the database itself. Every function throws CommandError for what is not there. */
@@ -80,10 +81,10 @@ function openRemote(env: NodeJS.ProcessEnv): Management {
         const response = await projects.list({ limit: 1 }).asResponse();
         return response.headers.get('openai-project') ?? '';
       }),
-    createKey: (projectId, { name, scope, requestsPerMinute }) =>
+    createKey: (projectId, { name, scope, requestsPerMinute, tokensPerMinute }) =>
       told(async () => {
         // The SDK makes keys for service accounts only.
-        const body = { name, scope, ...(requestsPerMinute === null ? {} : { requests_per_minute: requestsPerMinute }) };
+        const body = { name, scope, requests_per_minute: requestsPerMinute, tokens_per_minute: tokensPerMinute };
         const path = `/organization/projects/${encodeURIComponent(projectId)}/api_keys`;
         const made = await client.post<RemoteKey & { value: string }>(path, { body });
         return { ...remoteKey(made), value: made.value };

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ApiServer, parseConfig, startServer } from '@polymode/api';
+import { connectDatabase, type Database, disconnectDatabase, verifyApiKey } from '@polymode/db';
 import { startTestDatabase, type TestDatabase } from '@polymode/db/testing';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,11 +14,13 @@ import { runProjects } from '../dist/projects.js';
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 
 let database: TestDatabase;
+let db: Database;
 let server: ApiServer;
 let dir: string;
 let admin: string;
 beforeAll(async () => {
   database = await startTestDatabase();
+  db = connectDatabase(database.url, { maxConnections: 1 });
   dir = await mkdtemp(join(tmpdir(), 'polymode-cli-keys-'));
   // Whoever has the database makes the first key, before any API runs.
   const { stdout } = await spawned(['keys', 'create', 'first', '--scope', 'admin', '--local', '--json'], {
@@ -29,6 +32,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server?.close();
+  if (db) await disconnectDatabase(db);
   await database?.stop();
   await rm(dir, { recursive: true, force: true });
 });
@@ -98,12 +102,23 @@ describe.each(['over the API', 'in the database'])('%s', (where) => {
     where === 'over the API' ? polymode(args, overApi()) : polymode([...args, '--local'], inDatabase());
 
   it('keys are created, listed and revoked', async () => {
-    const made = await run('keys', 'create', 'laptop', '--scope', 'read', '--requests-per-minute', '50');
+    const made = await run(
+      'keys',
+      'create',
+      'laptop',
+      '--scope',
+      'read',
+      '--requests-per-minute',
+      '50',
+      '--tokens-per-minute',
+      '70',
+    );
     expect(made.code).toBe(0);
     // The key alone goes to standard output, so that a script can keep it.
     expect(made.stdout).toMatch(/^pmk-[\w-]{32}\n$/);
     const key = made.stdout.trim();
     const id = /^(key_\w+), scope read/.exec(made.stderr)![1]!;
+    expect((await verifyApiKey(db, key))?.tokensPerMinute).toBe(70);
     const response = await models(key).asResponse();
     expect(response.headers.get('x-ratelimit-limit-requests')).toBe('50');
     const listed = await run('keys', 'list');
@@ -164,6 +179,7 @@ describe('a call that is wrong', () => {
     [['keys', 'create', 'a', 'b'], 'Usage: polymode keys'],
     [['keys', 'create', 'a', '--scope', 'root'], '--scope'],
     [['keys', 'create', 'a', '--requests-per-minute', 'many'], '--requests-per-minute'],
+    [['keys', 'create', 'a', '--tokens-per-minute', '0'], '--tokens-per-minute'],
     [['keys', 'list', '--what'], 'Usage: polymode keys'],
     [['keys', 'list'], 'POLYMODE_API_KEY is not set'],
     [['keys', 'list', '--local'], 'DATABASE_URL is not set'],

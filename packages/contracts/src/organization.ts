@@ -31,6 +31,8 @@ export const CreateApiKeyRequest = z.strictObject({
   scope: KeyScope.default('write'),
   /** Left out: as many as the service allows each key. */
   requests_per_minute: z.int().min(1).max(1_000_000).nullish(),
+  /** Of prompts and completions. Left out: as many as the service allows each key. */
+  tokens_per_minute: z.int().min(1).max(1_000_000_000).nullish(),
 });
 export type CreateApiKeyRequest = z.infer<typeof CreateApiKeyRequest>;
 
@@ -54,6 +56,7 @@ const apiKeyFields = {
   }),
   scope: KeyScope,
   requests_per_minute: z.int().nullable(),
+  tokens_per_minute: z.int().nullable(),
 };
 
 export const ApiKey = z.object(apiKeyFields);

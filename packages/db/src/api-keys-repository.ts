@@ -16,6 +16,8 @@ export interface ApiKeyRecord {
   scope: KeyScope;
   /** null: as many as the service allows each key. */
   requestsPerMinute: number | null;
+  /** Of completions. null: as many as the service allows each key. */
+  tokensPerMinute: number | null;
   createdAt: Date;
   revokedAt: Date | null;
 }
@@ -30,6 +32,7 @@ export interface Caller {
   organizationId: string;
   scope: KeyScope;
   requestsPerMinute: number | null;
+  tokensPerMinute: number | null;
 }
 
 export interface NewApiKey {
@@ -37,6 +40,7 @@ export interface NewApiKey {
   name: string;
   scope: KeyScope;
   requestsPerMinute?: number | null;
+  tokensPerMinute?: number | null;
   /** A key of the caller's own choice, at least 16 characters. @defaultValue a generated one */
   key?: string;
 }
@@ -74,7 +78,8 @@ const CALLER = rowsOf<Caller>(
   'caller',
   `
     SELECT k.id AS "keyId", k.project_id AS "projectId", k.project_id AS "keyProjectId", p.organization_id AS "organizationId",
-           k.scope::text AS "scope", k.requests_per_minute AS "requestsPerMinute"
+           k.scope::text AS "scope", k.requests_per_minute AS "requestsPerMinute",
+           k.tokens_per_minute AS "tokensPerMinute"
     FROM api_keys k JOIN projects p ON p.id = k.project_id
     WHERE k.sha256 = $1 AND k.revoked_at IS NULL AND p.archived_at IS NULL`,
 );

@@ -45,7 +45,12 @@ async function migrationsWith(extra: Record<string, string>): Promise<string> {
   return folder;
 }
 
-const ALL = ['20261123000000_init', '20261124000000_projects', '20261126000000_settings_once'];
+const ALL = [
+  '20261123000000_init',
+  '20261124000000_projects',
+  '20261126000000_settings_once',
+  '20261126090000_tokens_per_minute',
+];
 
 const tables = () =>
   query<{ name: string }>(

@@ -529,6 +529,7 @@ describe('API keys', () => {
       organizationId: 'org',
       scope: 'write',
       requestsPerMinute: null,
+      tokensPerMinute: null,
     });
     for (const wrong of ['', `${key}x`, key.slice(0, -1), generateApiKey()]) {
       expect(await verifyApiKey(db, wrong)).toBeNull();

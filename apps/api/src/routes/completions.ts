@@ -9,6 +9,7 @@ import { merge } from '../inference/merge.js';
 import { servedModel } from '../inference/served-model.js';
 import { type OfPrompt, textCompletion, textCompletionChunks } from '../inference/text-completion.js';
 import { textRequests } from '../inference/text-request.js';
+import { TokenLimit } from '../inference/token-limit.js';
 import { InferenceWorkers } from '../inference/workers.js';
 import { serve } from '../serve.js';
 
@@ -18,6 +19,7 @@ const PROMPTS_AT_ONCE = 8;
 /** Completions of chats and of texts. Workers make them; here they are checked, sent there and put into OpenAI's shapes. */
 export async function completionRoutes(app: FastifyInstance, deps: ApiDependencies): Promise<void> {
   const workers = new InferenceWorkers(deps.db);
+  const tokens = new TokenLimit(deps.tokensPerMinute ?? 0);
 
   serve(
     app,
@@ -25,7 +27,8 @@ export async function completionRoutes(app: FastifyInstance, deps: ApiDependenci
     async ({ body, caller }, request, reply): Promise<ChatCompletion | FastifyReply> => {
       const weights = await servedModel(deps, caller.projectId, body.model);
       const asked = chatRequest(body, weights);
-      const events = generate(workers, asked, optionsOf(request, reply));
+      await tokens.admit(caller, reply);
+      const events = tokens.counted(caller, reply, generate(workers, asked, optionsOf(request, reply)));
       if (body.stream) return streamChunks(request, reply, chatCompletionChunks(body, weights, events));
       return chatCompletion(body, weights, events);
     },
@@ -37,9 +40,11 @@ export async function completionRoutes(app: FastifyInstance, deps: ApiDependenci
     async ({ body, caller }, request, reply): Promise<Completion | FastifyReply> => {
       const weights = await servedModel(deps, caller.projectId, body.model);
       const asked = textRequests(body, weights);
+      await tokens.admit(caller, reply);
       const options = optionsOf(request, reply);
       const ofPrompt = async function* (prompt: number): AsyncGenerator<OfPrompt> {
-        for await (const event of generate(workers, asked[prompt]!, options)) yield { prompt, event };
+        const events = tokens.counted(caller, reply, generate(workers, asked[prompt]!, options));
+        for await (const event of events) yield { prompt, event };
       };
       const events = merge(
         asked.map((_, prompt) => () => ofPrompt(prompt)),

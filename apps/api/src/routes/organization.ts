@@ -77,7 +77,9 @@ export async function organizationRoutes(app: FastifyInstance, { db }: ApiDepend
       throw badRequest(`Project ${projectId} is archived: its keys are refused.`, 'project_id', 'project_archived');
     }
     const { name, scope, requests_per_minute: requestsPerMinute = null } = body;
-    const { key, record } = await createApiKey(db, { projectId, name, scope, requestsPerMinute }, caller.keyId);
+    const { tokens_per_minute: tokensPerMinute = null } = body;
+    const limits = { requestsPerMinute, tokensPerMinute };
+    const { key, record } = await createApiKey(db, { projectId, name, scope, ...limits }, caller.keyId);
     return { ...toApiKey(record), value: key };
   });
 
@@ -137,7 +139,7 @@ function toProject({ id, name, createdAt, archivedAt }: ProjectRecord): Project 
   };
 }
 
-function toApiKey({ id, name, prefix, createdAt, scope, requestsPerMinute }: ApiKeyRecord): ApiKey {
+function toApiKey({ id, name, prefix, createdAt, scope, ...limits }: ApiKeyRecord): ApiKey {
   const created_at = toSeconds(createdAt);
   return {
     id,
@@ -151,7 +153,8 @@ function toApiKey({ id, name, prefix, createdAt, scope, requestsPerMinute }: Api
       service_account: { id, name, created_at, role: scope === 'admin' ? 'owner' : 'member' },
     },
     scope,
-    requests_per_minute: requestsPerMinute,
+    requests_per_minute: limits.requestsPerMinute,
+    tokens_per_minute: limits.tokensPerMinute,
   };
 }
 

@@ -268,7 +268,7 @@ export async function makeWorld(api: TestApi): Promise<World> {
       archiveProject: async () => ({ params: { project_id: await newProject('short-lived') } }),
       createApiKey: () => ({
         params: { project_id: second },
-        body: { name: 'k', scope: 'read', requests_per_minute: 5 },
+        body: { name: 'k', scope: 'read', requests_per_minute: 5, tokens_per_minute: 1000 },
       }),
       listApiKeys: () => ({ params: { project_id: second } }),
       retrieveApiKey: () => ({ params: { project_id: second, api_key_id: key } }),

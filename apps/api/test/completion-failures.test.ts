@@ -400,17 +400,53 @@ describe('tools', () => {
     await chat({ tools, tool_choice: { type: 'function', function: { name: 'add' } } });
     const allowed_tools = { mode: 'auto' as const, tools: [{ type: 'function', function: { name: 'subtract' } }] };
     await chat({ tools, tool_choice: { type: 'allowed_tools', allowed_tools } });
-    const { choices } = await chat({ functions, function_call: { name: 'add' } });
+    await chat({ functions });
+    await chat({ functions, function_call: 'none' });
+    await chat({ functions, function_call: { name: 'add' } });
     expect(one.requests.map(({ input }) => input)).toMatchObject([
       { tools, toolChoice: 'required', parallelToolCalls: false },
       { tools, toolChoice: { name: 'add' }, parallelToolCalls: true },
       { tools: [tools[1]], toolChoice: 'auto', parallelToolCalls: true },
+      { tools, toolChoice: 'auto', parallelToolCalls: false },
+      { tools, toolChoice: 'none', parallelToolCalls: false },
       { tools, toolChoice: { name: 'add' }, parallelToolCalls: false },
     ]);
-    expect(choices[0]).toMatchObject({
-      finish_reason: 'function_call',
-      message: { content: 'Wait.', function_call: toolCalls[0] },
-    });
+  });
+
+  it('end for the reason that OpenAI gives, which is stop where the request names the function', async () => {
+    await calling();
+    const functions = tools.map((each) => each.function);
+    const allowed_tools = { mode: 'required' as const, tools: [{ type: 'function', function: { name: 'add' } }] };
+    for (const [change, reason] of [
+      [{ tools }, 'tool_calls'],
+      [{ tools, tool_choice: 'required' }, 'tool_calls'],
+      [{ tools, tool_choice: { type: 'allowed_tools', allowed_tools } }, 'tool_calls'],
+      [{ tools, tool_choice: { type: 'function', function: { name: 'add' } } }, 'stop'],
+      [{ functions }, 'function_call'],
+      [{ functions, function_call: { name: 'add' } }, 'stop'],
+    ] as const) {
+      const [whole] = (await chat(change as object)).choices;
+      const body = { ...request, ...(change as object) };
+      const [streamed] = (await api.client.chat.completions.stream(body).finalChatCompletion()).choices;
+      expect([whole?.finish_reason, streamed?.finish_reason], JSON.stringify(change)).toEqual([reason, reason]);
+    }
+  });
+
+  it('of functions, as they were called before, are one call in a message of its own shape, streamed or not', async () => {
+    await calling('Wait.');
+    const body = { functions: tools.map((each) => each.function) };
+    const message = { role: 'assistant', content: 'Wait.', refusal: null, function_call: toolCalls[0] };
+    expect((await chat(body)).choices[0]?.message).toEqual(message);
+    const deltas: OpenAI.ChatCompletionChunk.Choice.Delta[] = [];
+    for await (const { choices } of await api.client.chat.completions.create({ ...request, ...body, stream: true })) {
+      deltas.push(...choices.map(({ delta }) => delta));
+    }
+    expect(deltas).toEqual([
+      { role: 'assistant', content: '', refusal: null },
+      { content: 'Wait.' },
+      { function_call: toolCalls[0] },
+      {},
+    ]);
   });
 
   it.each<[object, string, string]>([

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Stack, startStack } from '@polymode/cli';
 import { connectDatabase, createApiKey, createProject, type Database, disconnectDatabase } from '@polymode/db';
 import OpenAI, { APIError, BadRequestError, NotFoundError, toFile } from 'openai';
-import { zodResponseFormat } from 'openai/helpers/zod';
+import { zodFunction, zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
@@ -305,7 +305,7 @@ describe('tools', () => {
     } satisfies Partial<OpenAI.ChatCompletionCreateParams>;
     const whole = await client.chat.completions.create(body);
     const [call, ...others] = called(whole.choices[0]?.message);
-    expect([call?.function.name, others]).toEqual(['add', []]);
+    expect([call?.function.name, others, whole.choices[0]?.finish_reason]).toEqual(['add', [], 'stop']);
     const streamed = await client.chat.completions.stream(body).finalChatCompletion();
     expect(streamed.choices[0]?.finish_reason).toBe(whole.choices[0]?.finish_reason);
     expect(called(streamed.choices[0]?.message).map((one) => one.function)).toMatchObject([call!.function]);
@@ -315,9 +315,50 @@ describe('tools', () => {
     expect((await chat({ messages: [...messages, answer!.message, result] })).choices).toHaveLength(1);
   });
 
-  it('that the model is not told of by its chat template are refused, unless they must be called', async () => {
-    expect(await refusal(chat({ tools }))).toMatchObject({ status: 400, param: 'tools' });
+  it('are told to a model whose chat template has no place for them, where it may call them', async () => {
+    const prompt = async (change: Partial<Chat>) => (await chat({ ...change, max_tokens: 1 })).usage!.prompt_tokens;
+    expect(await prompt({ tools })).toBeGreaterThan((await prompt({})) + 100);
+    expect(await prompt({ tools, tool_choice: 'none' })).toBe(await prompt({}));
     expect(textsOf(await chat({ tools, tool_choice: 'none' }))).toEqual(textsOf(await chat()));
+  });
+
+  it('may be called beside a format: the SDK parses strict calls or the answer, streamed or not', async () => {
+    const Size = z.strictObject({ size: z.enum(['small', 'large']) });
+    const strict = zodFunction({ name: 'measure', parameters: z.strictObject({ in: z.enum(['mm', 'inch']) }) });
+    const seen = { calls: 0, answers: 0 };
+    for (const seed of [1, 2, 3]) {
+      const body = { model, messages, seed, tools: [strict], response_format: zodResponseFormat(Size, 'size') };
+      const hot = { ...body, n: 8, temperature: 2, max_tokens: 100 };
+      const whole = await client.chat.completions.parse(hot);
+      for (const { message, finish_reason } of whole.choices) {
+        const calls = called(message);
+        expect(finish_reason).toBe(calls.length > 0 ? 'tool_calls' : 'stop');
+        for (const call of calls) expect(['mm', 'inch']).toContain(JSON.parse(call.function.arguments).in);
+        if (calls.length > 0) seen.calls++;
+        else {
+          seen.answers++;
+          expect(Size.parse(message.parsed)).toEqual(JSON.parse(message.content!));
+        }
+      }
+      const streamed = await client.chat.completions.stream(hot).finalChatCompletion();
+      const shown = ({ choices }: { choices: typeof whole.choices }) =>
+        choices.map(({ message }) => [message.parsed, called(message).map((call) => call.function.arguments)]);
+      expect(shown(streamed as never)).toEqual(shown(whole));
+    }
+    expect(Math.min(seen.calls, seen.answers)).toBeGreaterThan(0);
+  });
+
+  it('are called as functions where the request has those, and what came of it goes back', async () => {
+    const functions = tools.map((one) => one.function);
+    const body = { functions, function_call: { name: 'add' } } satisfies Partial<Chat>;
+    const { message, finish_reason } = (await chat({ ...body, max_tokens: 100 })).choices[0]!;
+    expect(finish_reason).toBe('stop');
+    expect(message).toMatchObject({ content: null, function_call: { name: 'add' } });
+    const { a, b } = JSON.parse(message.function_call!.arguments) as { a: unknown; b: unknown };
+    expect([a, b].every(Number.isInteger)).toBe(true);
+    const result = { role: 'function' as const, name: 'add', content: '12' };
+    const after = await chat({ functions, messages: [...messages, message, result], max_tokens: 1 });
+    expect(after.usage!.prompt_tokens).toBeGreaterThan((await chat({ functions, max_tokens: 1 })).usage!.prompt_tokens);
   });
 });
 

@@ -9,6 +9,7 @@ export {
   type Sequence,
   type SequenceGroup,
 } from './batch.js';
+export type { ChatMessage } from './chat-messages.js';
 export { type FamilyName, type ModelConfig, UnsupportedConfigError } from './config.js';
 export {
   type AllowedOptions,
@@ -67,7 +68,7 @@ export {
 } from './sampling/running-batch.js';
 export { SessionCache } from './sampling/sessions.js';
 export { heldBack } from './sampling/text.js';
-export { type ChatMessage, type ChatOptions, loadTokenizer, type Tokenizer, tokenizerOf } from './tokenizer.js';
+export { type ChatOptions, loadTokenizer, type Tokenizer, tokenizerOf } from './tokenizer.js';
 export type { GroupShape } from './transformer/attention.js';
 export { groupHidden, sequenceHidden } from './transformer/hidden.js';
 export { type GroupCounts, groupInputs, parameterInputs, sequenceInputs } from './transformer/inputs.js';

@@ -3,20 +3,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { AutoTokenizer, env } from '@huggingface/transformers';
+import { type ChatMessage, templateMessage } from './chat-messages.js';
+import { placesOf, type TemplatePlaces, withToolsInText } from './chat-tools.js';
 import { tokenIds } from './config.js';
 import { tokenBytesOf } from './token-bytes.js';
-
-/** A message as templates read it; tool calls and names go with it. */
-export interface ChatMessage {
-  readonly role: string;
-  readonly content?: unknown;
-  readonly [key: string]: unknown;
-}
 
 export interface ChatOptions {
   /** Ends where the assistant is to answer, or where the conversation does. @defaultValue true */
   readonly generate?: boolean | undefined;
-  /** functions that may be called, in OpenAI's form, for templates that list them */
+  /** functions that may be called, in OpenAI's form */
   readonly tools?: readonly unknown[] | undefined;
 }
 
@@ -27,7 +22,12 @@ export interface Tokenizer {
   readonly paddingToken: number;
   /** tokens that end a completion, the tokenizer's own first */
   readonly stopTokens: readonly number[];
-  /** A conversation as the model expects it. @throws Error when the model has no template, or it refuses the conversation */
+  /**
+   * A conversation as the model expects it. Where the template has no place for tools, for calls in earlier answers or for what
+   * they came to, the messages' text says so instead.
+   *
+   * @throws Error when the model has no template, or it refuses the conversation
+   */
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[];
   /** Text as it is, without special tokens. */
   encode(text: string): number[];
@@ -65,6 +65,19 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
   // Since version 5, transformers writes the template to a file of its own, which transformers.js does not read.
   const templateFile = await readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => null);
   const hasTemplate = templateFile !== null || Boolean(tokenizer.chat_template);
+  const template = (
+    messages: readonly ChatMessage[],
+    { tools, generate, tokenize }: ChatOptions & { tokenize: boolean },
+  ): unknown =>
+    tokenizer.apply_chat_template(messages.map(templateMessage), {
+      add_generation_prompt: generate ?? true,
+      tokenize,
+      return_tensor: false,
+      return_dict: false,
+      ...(tools === undefined ? {} : { tools: tools as Record<string, unknown>[] }),
+      ...(templateFile === null ? {} : { chat_template: templateFile }),
+    });
+  let places: TemplatePlaces | null = null;
   return {
     vocabularySize: tokenizer.get_vocab().size,
     paddingToken: typeof padding === 'number' && padding >= 0 ? padding : stopTokens[0]!,
@@ -75,16 +88,11 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
           `the tokenizer of ${dir} has no chat template: add chat_template.jinja, or use an instruct model`,
         );
       }
-      const conversation = messages.map((message) => templateMessage(message));
-      const ids = tokenizer.apply_chat_template(conversation, {
-        add_generation_prompt: generate,
-        tokenize: true,
-        return_tensor: false,
-        return_dict: false,
-        ...(tools === undefined ? {} : { tools: tools as Record<string, unknown>[] }),
-        ...(templateFile === null ? {} : { chat_template: templateFile }),
-      });
-      return [...(ids as number[])];
+      places ??= placesOf((probe, listed) =>
+        String(template(probe, { tools: listed, generate: false, tokenize: false })),
+      );
+      const told = withToolsInText(messages, tools, places);
+      return [...(template(told.messages, { tools: told.tools, generate, tokenize: true }) as number[])];
     },
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }),
     // transformers.js refuses to decode nothing.
@@ -111,35 +119,6 @@ export async function tokenizerOf(files: ReadonlyMap<string, Uint8Array>): Promi
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
-}
-
-/** Templates read text, and the arguments of a tool call as an object, which OpenAI's clients send as its JSON. */
-function templateMessage(message: ChatMessage): ChatMessage & { content: string } {
-  const calls = message.tool_calls;
-  return {
-    ...message,
-    content: textOf(message.content),
-    ...(Array.isArray(calls) ? { tool_calls: calls.map(withParsedArguments) } : {}),
-  };
-}
-
-function withParsedArguments(call: unknown): unknown {
-  const { function: called } = (call ?? {}) as { function?: { arguments?: unknown } };
-  if (typeof called?.arguments !== 'string') return call;
-  try {
-    return { ...(call as object), function: { ...called, arguments: JSON.parse(called.arguments) as unknown } };
-  } catch {
-    return call; // the template gets to see what the model once said
-  }
-}
-
-/** A message's text: a string, or the text parts of a list of parts. */
-function textOf(content: unknown): string {
-  if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) return content === null || content === undefined ? '' : JSON.stringify(content);
-  return content
-    .map((part: unknown) => (typeof part === 'object' && part !== null && 'text' in part ? String(part.text) : ''))
-    .join('');
 }
 
 async function generationStops(folder: string): Promise<number[]> {

@@ -503,12 +503,25 @@ describe('tool calls', () => {
     }
   });
 
+  it('stand alone beside an answer of a schema, and text around either is wrong', () => {
+    const constraint = compileToolConstraint(tools, tokenizer, { answer: { type: 'object', properties: { x: {} } } });
+    const verdict = (text: string) => constraint.check(tokenizer.encode(text));
+    const call = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call>';
+    for (const whole of [call, `${call}\n${call}`, '{"x": "<tool_call>"}', ' {}']) {
+      expect(verdict(whole), whole).toBe('complete');
+    }
+    for (const bad of ['Well', `{}${call}`, `${call}{}`, `x${call}`, '{"y"', '<tool_call>{"name":"mul"']) {
+      expect(verdict(bad), bad).toBe('wrong');
+    }
+  });
+
   it('points to the tool whose schema cannot be followed', () => {
     const bad = [...tools, { name: 'x', parameters: { properties: { a: { $ref: '#/$defs/gone' } } } }];
     expect(() => compileToolConstraint(bad, tokenizer)).toThrow('/2/parameters/properties/a/$ref is "#/$defs/gone"');
     expect(() => compileToolConstraint([{ name: 'x', parameters: { type: 'string' } }], tokenizer)).toThrow(
       '/0/parameters asks for types',
     );
+    expect(() => compileToolConstraint(tools, tokenizer, { answer: { type: 'text' } })).toThrow('/type must be one of');
   });
 });
 

@@ -1,4 +1,4 @@
-import { compileConstraint, loadTokenizer, type Tokenizer } from '@polymode/policy';
+import { compileConstraint, compileToolConstraint, loadTokenizer, type Tokenizer } from '@polymode/policy';
 import { findBaseModel } from '@polymode/policy/registry';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -84,6 +84,65 @@ describe.each(NAMES)('a random schema with the tokens of %s', (name) => {
           const stop = tokenizer.stopTokens.includes(token);
           const goesOn = stop ? constraint.check(said) === 'complete' : constraint.check([...said, token]) !== 'wrong';
           expect(has(mask, token), `${token} after ${tokenizer.decode(said)}`).toBe(goesOn);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('tools or an answer of a random schema', () => {
+  const WHOLE_CALL = /^\n?<tool_call>\n?(.*?)\n?<\/tool_call>/s;
+  /** The JSON of calls where a text is calls and nothing else, else null. */
+  const callsIn = (text: string): string[] | null => {
+    const calls: string[] = [];
+    let rest = text;
+    for (let found = WHOLE_CALL.exec(rest); found !== null; found = WHOLE_CALL.exec(rest)) {
+      calls.push(found[1]!);
+      rest = rest.slice(found[0].length);
+    }
+    return rest === '' && calls.length > 0 ? calls : null;
+  };
+
+  it.each(PARTS)('are calls that fit or an answer that fits, each at times, and never both (%i)', (part) => {
+    const seen = { calls: 0, answers: 0 };
+    fc.assert(
+      fc.property(example, example, fc.boolean(), fc.nat(), fc.nat(60), (asked, strict, parallel, seed, spare) => {
+        const parameters = { type: 'object', properties: { x: strict.schema }, required: ['x'] };
+        const tools = [{ name: 'strict', parameters }, { name: 'loose' }];
+        const constraint = compileToolConstraint(tools, tiny(), { answer: asked.schema, parallel });
+        const { text, ended } = drawn(constraint, tiny(), constraint.minTokens + spare, seed);
+        expect(ended, text).toBe(true);
+        const calls = callsIn(text);
+        if (calls === null) {
+          seen.answers++;
+          expect(validator(asked.schema)(JSON.parse(text)), text).toBe(true);
+          return;
+        }
+        seen.calls++;
+        if (!parallel) expect(calls).toHaveLength(1);
+        for (const call of calls) {
+          const { name, arguments: given } = JSON.parse(call) as { name: string; arguments: { x: unknown } };
+          expect(['strict', 'loose']).toContain(name);
+          expect(given).toBeTypeOf('object');
+          if (name === 'strict') expect(validator(strict.schema)(given.x), call).toBe(true);
+        }
+      }),
+      { numRuns: 40, seed: part },
+    );
+    expect(Math.min(seen.calls, seen.answers)).toBeGreaterThan(0);
+  });
+
+  it('have masks of exactly the tokens that can go on', () => {
+    fc.assert(
+      fc.property(example, fc.boolean(), fc.nat(), fc.nat(12), ({ schema }, parallel, seed, length) => {
+        const constraint = compileToolConstraint([{ name: 'f' }], tiny(), { answer: schema, parallel });
+        const said = drawn(constraint, tiny(), 200, seed).tokens.slice(0, length);
+        const mask = constraint.allowed()(said);
+        for (let token = 0; token < tiny().vocabularySize; token++) {
+          const stop = tiny().stopTokens.includes(token);
+          const goesOn = stop ? constraint.check(said) === 'complete' : constraint.check([...said, token]) !== 'wrong';
+          expect(has(mask, token), `${token} after ${tiny().decode(said)}`).toBe(goesOn);
         }
       }),
       { numRuns: 40 },

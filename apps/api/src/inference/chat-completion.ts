@@ -102,11 +102,15 @@ function calls(
   return { tool_calls: toolCalls.map((call) => ({ id: newId('call_'), type: 'function', function: call })) };
 }
 
+/** A call of a function that the request names is no reason to stop of the model's own: OpenAI says `stop`. */
 function finishReason(
-  { functions }: Body,
+  { functions, function_call, tool_choice }: Body,
   reason: 'stop' | 'length' | 'tool_calls',
 ): ChatCompletion['choices'][number]['finish_reason'] {
-  return reason === 'tool_calls' && functions != null ? 'function_call' : reason;
+  if (reason !== 'tool_calls') return reason;
+  const choice = function_call ?? tool_choice;
+  if (typeof choice === 'object' && choice !== null && !('allowed_tools' in choice)) return 'stop';
+  return functions == null ? 'tool_calls' : 'function_call';
 }
 
 function toLogprobs(tokens: readonly TokenLogprob[]): Logprobs {

@@ -38,30 +38,16 @@ function tokensOf(tokenizer: Tokenizer, input: GenerateInput, model: string): nu
 }
 
 function chatTokens(tokenizer: Tokenizer, input: Extract<GenerateInput, { type: 'chat' }>, model: string): number[] {
-  const messages = input.messages.map(knownRole);
-  const encode = (tools: readonly unknown[] | undefined): number[] => {
-    try {
-      return tokenizer.encodeChat(messages, { tools });
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new InferenceError(400, `the messages do not fit the chat template of ${model}: ${reason}`, {
-        param: 'messages',
-        cause,
-      });
-    }
-  };
-  if (input.toolChoice === 'none' || input.tools.length === 0) return encode(undefined);
-  const told = encode(input.tools);
-  // A call that is asked for is made whether the model knows of the tools or not.
-  if (input.toolChoice === 'auto' && told.join() === encode(undefined).join()) {
-    throw new InferenceError(
-      400,
-      `the chat template of ${model} does not tell the model of tools; leave tools out, set tool_choice to a function or to ` +
-        "'required', or take a model whose template lists them",
-      { param: 'tools' },
-    );
+  const tools = input.toolChoice === 'none' ? undefined : input.tools;
+  try {
+    return tokenizer.encodeChat(input.messages.map(knownRole), { tools });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InferenceError(400, `the messages do not fit the chat template of ${model}: ${reason}`, {
+      param: 'messages',
+      cause,
+    });
   }
-  return told;
 }
 
 /** Templates know the developer's messages as the system's. */

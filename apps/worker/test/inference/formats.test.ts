@@ -122,14 +122,15 @@ describe('tools', () => {
     expect(any.events.some((e) => e.type === 'delta')).toBe(false);
   });
 
-  it('are told to models whose template lists them, and not where none may be called', async () => {
-    const ask = async (toolChoice: 'none' | 'auto') => {
-      const model = { model: 'with-tools', baseModel: 'with-tools', maxTokens: 1 };
-      const { events } = await server.generate({ ...model, input: asked(toolChoice) });
-      const [prompt] = events;
-      return prompt?.type === 'prompt' ? prompt.tokens : 0;
+  it('are told to models in their template’s way, or else in text, and not where none may be called', async () => {
+    const ask = async (model: string, toolChoice: 'none' | 'auto') => {
+      const request = { model, baseModel: model, maxTokens: 0, echo: true, input: asked(toolChoice) };
+      const [prompt] = (await server.generate(request)).events;
+      return prompt?.type === 'prompt' ? prompt.text : null;
     };
-    expect(await ask('auto')).toBeGreaterThan(await ask('none'));
+    expect(await ask('with-tools', 'auto')).toBe('Tools: weather clockThe weather?');
+    expect(await ask(TINY, 'auto')).toMatch(/<tools>\n\{.*"weather".*\}\n\{.*"clock".*\}\n<\/tools>.*The weather\?$/s);
+    for (const model of ['with-tools', TINY]) expect(await ask(model, 'none')).toBe('The weather?');
   });
 
   it('and what they were called with are in the conversation as templates read it', async () => {
@@ -158,17 +159,44 @@ describe('tools', () => {
     });
   });
 
-  it('that may be called exclude a format for the whole answer', async () => {
-    const model = { model: 'with-tools', baseModel: 'with-tools' };
-    await expect(
-      server.generate({ ...model, input: asked('auto'), format: { type: 'json_object' } }),
-    ).rejects.toMatchObject({ status: 400, failure: { param: 'response_format' } });
-    const { texts } = await server.generate({
-      ...model,
-      input: asked('none'),
-      format: { type: 'json_object' },
-      maxTokens: 100,
-    });
-    expect(JSON.parse(texts[0]!)).toBeTypeOf('object');
+  it('that may be called leave the format to the answer: calls that fit or JSON that fits, drawn hot', async () => {
+    const schema = { type: 'object', properties: { size: { enum: ['small', 'large'] } }, required: ['size'] };
+    const strict = { ...weather, function: { ...weather.function, strict: true } };
+    const input = { ...asked('auto'), tools: [strict, clock] } as GenerateRequest['input'];
+    const seen = { calls: 0, answers: 0 };
+    for (let seed = 0; seed < 4; seed++) {
+      const format = { type: 'json_schema', schema } as const;
+      const { events, texts } = await server.generate({ input, format, n: 8, temperature: 2, maxTokens: 120, seed });
+      for (const { index, reason, toolCalls } of finishes(events)) {
+        if (reason === 'stop') {
+          seen.answers++;
+          expect(['small', 'large']).toContain(JSON.parse(texts[index]!).size);
+          expect(toolCalls).toEqual([]);
+          continue;
+        }
+        seen.calls++;
+        expect([reason, texts[index]]).toEqual(['tool_calls', '']);
+        for (const { name, arguments: given } of toolCalls) {
+          expect(['weather', 'clock']).toContain(name);
+          expect(JSON.parse(given)).toBeTypeOf('object');
+          if (name === 'weather') expect(['Oslo', 'Rome']).toContain(JSON.parse(given).city);
+        }
+      }
+    }
+    expect(Math.min(seen.calls, seen.answers)).toBeGreaterThan(0);
+  });
+
+  it('that may be called and cannot be followed are told from a format that cannot be', async () => {
+    const bad = { type: 'object', properties: { a: { type: 'strange' } } };
+    const strict = { type: 'function' as const, function: { name: 'bad', parameters: bad, strict: true } };
+    const refused = (tools: object[], schema: Record<string, unknown>) =>
+      expect(
+        server.generate({
+          input: { ...asked('auto'), tools } as GenerateRequest['input'],
+          format: { type: 'json_schema', schema },
+        }),
+      ).rejects;
+    await refused([strict], { type: 'object' }).toMatchObject({ status: 400, failure: { param: 'tools' } });
+    await refused([weather], bad).toMatchObject({ status: 400, failure: { param: 'response_format' } });
   });
 });

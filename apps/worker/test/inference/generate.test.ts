@@ -240,18 +240,6 @@ describe('a request that cannot be served', () => {
     ['a temperature below 0', { input: text('a'), temperature: -1 }, 400, null, /temperature is -1/],
     ['a base model that is not there', { input: text('a'), baseModel: 'none' }, 404, 'model', /no base model 'none'/],
     ['a checkpoint that is not there', { input: text('a'), checkpointId: 'ftckpt_0' }, 404, 'model', /ftckpt_0/],
-    [
-      'tools that the template does not know',
-      {
-        input: {
-          ...(chat('hi') as object),
-          tools: [{ type: 'function', function: { name: 'f' } }],
-        },
-      },
-      400,
-      'tools',
-      /chat template of polymode-tiny/,
-    ],
   ] as const)('%s', async (_, request, status, param, message) => {
     await expect(server.generate(request as never)).rejects.toMatchObject({
       status,

@@ -23,10 +23,12 @@ const MAX_EXCLUSIVE = 100;
  */
 export function compileSchema(schema: unknown, style: JsonStyle = {}): Grammar {
   const builder = new GrammarBuilder();
-  const json = new JsonRules(builder, style);
-  const value = new SchemaRules(json, schema).root;
-  const lead = style.whitespace === 'none' ? [] : [builder.optional(builder.byte(0x20))];
-  return finish(builder, sequence([...lead, builder.call(value)]));
+  return finish(builder, documentOf(new JsonRules(builder, style), schema));
+}
+
+/** JSON that is valid for a schema, as a whole text. @throws SchemaError as `compileSchema` does */
+export function documentOf(json: JsonRules, schema: unknown): Piece {
+  return sequence([json.gap, json.builder.call(new SchemaRules(json, schema).root)]);
 }
 
 /** The rules of one schema, among those of a grammar. */

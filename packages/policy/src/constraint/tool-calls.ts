@@ -7,7 +7,7 @@ import { finish } from './finish.js';
 import { type Grammar, GrammarBuilder, type Piece, sequence } from './grammar.js';
 import { JsonRules, type JsonStyle } from './json-rules.js';
 import { LEADS } from './plain.js';
-import { SchemaRules } from './schema.js';
+import { documentOf, SchemaRules } from './schema.js';
 
 export interface Tool {
   readonly name: string;
@@ -18,6 +18,8 @@ export interface Tool {
 export interface ToolCallOptions extends JsonStyle {
   /** 'auto': text, then calls or none; 'required': calls and nothing else. @defaultValue 'auto' */
   readonly choice?: 'auto' | 'required' | undefined;
+  /** With 'auto': JSON Schema of an answer without calls. Then there are calls and nothing else, or such JSON and nothing else. */
+  readonly answer?: unknown;
   /** More calls may follow a call. @defaultValue true */
   readonly parallel?: boolean | undefined;
   /** What a call begins with: printable ASCII. @defaultValue '<tool_call>' */
@@ -30,15 +32,15 @@ export interface ToolCallOptions extends JsonStyle {
  * Answers whose every call is one of these tools with arguments that are valid for it. Text around calls is free, as long as it
  * has no other `open`.
  *
- * @throws SchemaError pointing into the list of tools: `/0/parameters/…`
+ * @throws SchemaError pointing into the list of tools: `/0/parameters/…`; or into `answer`, whose steps are no numbers at first
  */
 export function compileToolCalls(tools: readonly Tool[], options: ToolCallOptions = {}): Grammar {
-  const { choice = 'auto', parallel = true, open = '<tool_call>', close = '</tool_call>' } = options;
+  const { choice = 'auto', answer, parallel = true, open = '<tool_call>', close = '</tool_call>' } = options;
   if (tools.length === 0) throw new SchemaError('', 'lists no tool: give at least one');
   if (!/^[!-~]+$/.test(open)) throw new RangeError(`open is ${JSON.stringify(open)}, but must be printable ASCII`);
   const builder = new GrammarBuilder();
   const json = new JsonRules(builder, options);
-  const calls = tools.map(({ name, parameters = true }, i) => {
+  const each = tools.map(({ name, parameters = true }, i) => {
     const pointer = pointerTo('', i, 'parameters');
     const rules = new SchemaRules(json, parameters, pointer, [{ schema: { type: 'object' }, pointer }]);
     return json.object({
@@ -51,13 +53,14 @@ export function compileToolCalls(tools: readonly Tool[], options: ToolCallOption
     });
   });
   const line = builder.optional(builder.byte(0x0a));
-  const call = builder.call(builder.rule(sequence([line, builder.oneOf(calls), line, builder.text(close)])));
+  const call = builder.call(builder.rule(sequence([line, builder.oneOf(each), line, builder.text(close)])));
   const opened = sequence([builder.text(open), call]);
   const another = builder.rule(sequence([line, opened]));
   const others = parallel ? builder.repeat(another, 0, Number.POSITIVE_INFINITY) : (next: number): number => next;
-  const whole =
-    choice === 'required' ? sequence([line, opened, others]) : textAndCalls(builder, open, sequence([call, others]));
-  return finish(builder, whole);
+  const calls = sequence([line, opened, others]);
+  if (choice === 'required') return finish(builder, calls);
+  if (answer === undefined) return finish(builder, textAndCalls(builder, open, sequence([call, others])));
+  return finish(builder, builder.oneOf([calls, documentOf(json, answer)]));
 }
 
 /** Text without `open`, and after that, once it is there, what may follow. */

@@ -24,6 +24,8 @@ export interface ApiDependencies {
   modelAliases?: ModelAliases | undefined;
   /** How many parameters a base model has; undefined when its files do not tell. */
   parameterCount(model: string): Promise<number | undefined>;
+  /** Texts that no row may hold which a base model is trained on; none when its files do not tell. */
+  specialTokens(model: string): Promise<readonly string[]>;
   /** What graders need: judges, sandboxes. */
   graderServices: GraderServices;
   /** Rows that supervised and preference jobs need at least. @defaultValue 10, as OpenAI's */

@@ -24,8 +24,9 @@ import type { ApiDependencies } from './dependencies.js';
 import { badRequest } from './errors.js';
 import { graderOf, outcomeOf } from './grader-definition.js';
 import { type StartingModel, startingModel } from './job-model.js';
+import { tokenFinder } from './special-tokens.js';
 import { type CheckedFile, checkTrainingFile, type FileRole, type RowBounds } from './training-file.js';
-import { preferenceRowProblems, reinforcementRowProblems, supervisedRowProblems } from './training-rows.js';
+import { preferenceRows, type RowCheck, reinforcementRows, supervisedRows } from './training-rows.js';
 import { requireStorable } from './validation.js';
 
 /** What a request comes to: everything about the job that can be decided without loading its model. */
@@ -106,9 +107,10 @@ async function planReinforcement(
   const reading = readingToo(grader, outcome);
   const checked = await check(
     deps,
+    start,
     files,
     JSON.stringify(['reinforcement', grader.config, outcome.config]),
-    (row) => reinforcementRowProblems(row, reading),
+    reinforcementRows(reading),
     REINFORCEMENT_ROWS,
   );
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
@@ -144,7 +146,7 @@ async function planSupervised(
   files: JobFiles,
 ): Promise<MethodPlan> {
   const path = 'method.supervised';
-  const checked = await check(deps, files, 'supervised', supervisedRowProblems, imitationRows(deps));
+  const checked = await check(deps, start, files, 'supervised', supervisedRows, imitationRows(deps));
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
   const hyperparameters = resolved(path, start, supervised.hyperparameters, (given) => resolveSupervised(given, data));
   const written = formats(path, supervised, hyperparameters.trainable);
@@ -158,7 +160,7 @@ async function planPreference(
   files: JobFiles,
 ): Promise<MethodPlan> {
   const path = 'method.dpo';
-  const checked = await check(deps, files, 'dpo', preferenceRowProblems, imitationRows(deps));
+  const checked = await check(deps, start, files, 'dpo', preferenceRows, imitationRows(deps));
   const data = { trainingRows: checked.training.rows, modelParameters: await deps.parameterCount(start.baseModel) };
   const hyperparameters = resolved(path, start, dpo.hyperparameters, (given) => resolvePreference(given, data));
   return {
@@ -194,15 +196,19 @@ function imitationRows({ minimumExamples = 10 }: ApiDependencies): RowBounds {
 
 /** @param asked which checks these are */
 async function check(
-  { storage }: ApiDependencies,
+  { storage, specialTokens }: ApiDependencies,
+  { baseModel }: StartingModel,
   files: JobFiles,
   asked: string,
-  rowProblems: (row: Record<string, unknown>) => string[],
+  rowCheck: RowCheck,
   bounds: RowBounds,
 ): Promise<{ training: CheckedFile; validation: CheckedFile | null }> {
+  const tokens = await specialTokens(baseModel);
+  const find = tokenFinder(tokens);
+  const all = JSON.stringify([bounds.least, tokens, asked]);
   const checked = (file: FileRecord, role: FileRole): Promise<CheckedFile> =>
-    checkedFilesOf(storage).find(file.storageKey, `${role} ${bounds.least} ${asked}`, () =>
-      checkTrainingFile(storage, file, role, rowProblems, bounds),
+    checkedFilesOf(storage).find(file.storageKey, `${role} ${all}`, () =>
+      checkTrainingFile(storage, file, role, (row) => rowCheck(row, find), bounds),
     );
   const training = await checked(files.training, 'training_file');
   const validation = files.validation && (await checked(files.validation, 'validation_file'));

@@ -1,11 +1,13 @@
-import { type BaseModel, listBaseModels, parameterCount } from '@polymode/policy/registry';
+import { type BaseModel, listBaseModels, parameterCount, specialTokens } from '@polymode/policy/registry';
 import type { ApiDependencies } from './dependencies.js';
 
 /** Milliseconds that the folders count as they were: a burst of requests looks once. */
 const LOOK_MS = 1000;
 
 /** The base models in some folders, as they were up to a second ago. */
-export function modelsIn(dirs: readonly string[]): Pick<ApiDependencies, 'listBaseModels' | 'parameterCount'> {
+export function modelsIn(
+  dirs: readonly string[],
+): Pick<ApiDependencies, 'listBaseModels' | 'parameterCount' | 'specialTokens'> {
   let models: BaseModel[] = [];
   let lookedAt = Number.NEGATIVE_INFINITY;
   const counts = new Map<string, Promise<number | undefined>>();
@@ -30,6 +32,10 @@ export function modelsIn(dirs: readonly string[]): Pick<ApiDependencies, 'listBa
         counts.set(id, count);
       }
       return count;
+    },
+    specialTokens: async (id) => {
+      const model = list().find((one) => one.id === id);
+      return model ? specialTokens(model).catch(() => []) : [];
     },
   };
 }

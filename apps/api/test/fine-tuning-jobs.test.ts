@@ -306,6 +306,46 @@ describe('creating a job', () => {
     expect(reversed).toMatchObject({ param: 'validation_file', code: 'invalid_validation_file' });
   });
 
+  it('refuses texts that hold tokens of the base model, in rows of every kind', async () => {
+    const row = voxelRow('1010');
+    const marked = { ...row, messages: [{ role: 'user', content: 'Stop.<|endoftext|>' }] };
+    const file = await uploadRows(api.client, row, marked);
+    const error = await refusal(create({}, {}, file));
+    expect(error).toMatchObject({ status: 400, param: 'training_file', code: 'invalid_training_file' });
+    expect(error.message).toMatch(/^Line 2 has messages\[0\] that contains an invalid token: <\|endoftext\|>\.$/m);
+    expect(await refusal(create({ validation_file: file }))).toMatchObject({
+      param: 'validation_file',
+      code: 'invalid_validation_file',
+      message: expect.stringContaining('Line 2 has messages[0] that contains an invalid token'),
+    });
+    // Right for one model and wrong for another, in either order.
+    expect((await create({ model: 'Qwen/Qwen3-0.6B' }, {}, file)).model).toBe('Qwen/Qwen3-0.6B');
+    expect(await refusal(create({}, {}, file))).toMatchObject({ code: 'invalid_training_file' });
+
+    const texts = { prompt: 'a', completion: 'b<|user|>' };
+    const many = await uploadRows(api.client, ...Array.from({ length: 10 }, () => texts));
+    const supervised = { model: 'polymode-tiny', training_file: many };
+    expect((await refusal(api.client.fineTuning.jobs.create(supervised))).message).toContain(
+      "Line 10 has a 'completion' that contains an invalid token: <|user|>",
+    );
+    const dryRun = api.client.post('/fine_tuning/jobs?dry_run=true', { body: supervised });
+    expect(await refusal(dryRun)).toMatchObject({ code: 'invalid_training_file' });
+  });
+
+  it('takes supervised rows with functions, which tools were before', async () => {
+    const call = { name: 'add', arguments: '{"a": 1}' };
+    const functions = [{ name: 'add', parameters: { type: 'object', properties: {} } }];
+    const messages = [
+      { role: 'user', content: 'How much?' },
+      { role: 'assistant', content: null, function_call: call, weight: 1 },
+      { role: 'function', name: 'add', content: '3' },
+      { role: 'assistant', content: 'Three.' },
+    ];
+    const training_file = await uploadRows(api.client, ...Array.from({ length: 10 }, () => ({ messages, functions })));
+    const job = await api.client.fineTuning.jobs.create({ model: 'polymode-tiny', training_file });
+    expect(job.status).toBe('queued');
+  });
+
   it('refuses conversations that do not end with the user', async () => {
     const row = voxelRow('1010');
     const answered = { ...row, messages: [...row.messages, { role: 'assistant', content: 'no' }] };
@@ -334,6 +374,7 @@ describe('creating a job', () => {
       logger: createLogger({ name: 'api', level: 'silent' }),
       listBaseModels: () => [{ id: 'polymode-tiny', createdAt: 0 }],
       parameterCount: async () => undefined,
+      specialTokens: async () => [],
       graderServices: {},
     });
     const response = await app.inject({

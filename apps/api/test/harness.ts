@@ -61,6 +61,7 @@ export async function startTestApi(overrides: Partial<ApiDependencies> = {}): Pr
       { id: 'Qwen/Qwen3-0.6B', createdAt: 1_700_000_000 },
     ],
     parameterCount: async (model) => (model === 'polymode-tiny' ? 1_000_000 : undefined),
+    specialTokens: async (model) => (model === 'polymode-tiny' ? ['<|user|>', '<|endoftext|>'] : ['<|im_end|>']),
     graderServices,
     maxUploadBytes: 1024 * 1024,
     checkResponses: true,

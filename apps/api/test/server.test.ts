@@ -183,6 +183,7 @@ describe('the server process', () => {
       logger: createLogger({ name: 'api', level: 'silent' }),
       listBaseModels: () => [],
       parameterCount: async () => undefined,
+      specialTokens: async () => [],
       graderServices: {},
     });
     expect((await app.inject('/healthz')).statusCode).toBe(200);

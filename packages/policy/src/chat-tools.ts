@@ -88,14 +88,16 @@ function callsInText(messages: readonly ChatMessage[]): ChatMessage[] {
       spoken.push({ role: 'user', content: before === undefined ? result : `${textOf(before.content)}\n${result}` });
       continue;
     }
-    const { tool_calls: calls, ...rest } = message;
-    if (!Array.isArray(calls) || calls.length === 0) spoken.push(message);
-    else {
-      const lines = [textOf(message.content), ...calls.map(callInText)];
-      spoken.push({ ...rest, content: lines.filter((line) => line !== '').join('\n') });
-    }
+    const { tool_calls: _, ...rest } = message;
+    spoken.push({ ...rest, content: saidWithCalls(message) });
   }
   return spoken;
+}
+
+/** What a message says, its calls too. */
+export function saidWithCalls({ content, tool_calls: calls }: ChatMessage): string {
+  const lines = [textOf(content), ...(Array.isArray(calls) ? calls.map(callInText) : [])];
+  return lines.filter((line) => line !== '').join('\n');
 }
 
 function callInText(call: unknown): string {

@@ -9,7 +9,8 @@ export {
   type Sequence,
   type SequenceGroup,
 } from './batch.js';
-export type { ChatMessage } from './chat-messages.js';
+export { type ChatMessage, presentMessage, presentTools } from './chat-messages.js';
+export { saidWithCalls } from './chat-tools.js';
 export { type FamilyName, type ModelConfig, UnsupportedConfigError } from './config.js';
 export {
   type AllowedOptions,

@@ -1,9 +1,9 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findBaseModel, listBaseModels, parameterCount } from './registry.js';
+import { findBaseModel, listBaseModels, parameterCount, specialTokens } from './registry.js';
 
 const GGUF = fileURLToPath(new URL('../test/fixtures/gguf/gpt2.gguf', import.meta.url));
 
@@ -103,5 +103,33 @@ describe('parameterCount', () => {
     expect(await parameterCount(findBaseModel('two-shards', [root])!)).toBe(30);
     writeFileSync(join(dir, 'model-2.safetensors'), bytes.subarray(0, 20));
     await expect(parameterCount(findBaseModel('two-shards', [root])!)).rejects.toThrow('ends at byte 20');
+  });
+});
+
+describe('specialTokens', () => {
+  it('are those of the tokenizer that mean something wherever they stand', async () => {
+    const tokens = ['<|endoftext|>', '<|user|>', '<|assistant|>'];
+    expect(await specialTokens(findBaseModel('polymode-tiny')!)).toEqual(tokens);
+    const dir = folder('own-tokens', ['config.json', 'model.safetensors']);
+    const path = join(dir, 'tokenizer.json');
+    const write = (added_tokens: object[]) => writeFileSync(path, JSON.stringify({ added_tokens }));
+    write([
+      { content: '<a>', special: true },
+      { content: '<b>', special: false },
+    ]);
+    const model = findBaseModel('own-tokens', [root])!;
+    expect(await specialTokens(model)).toEqual(['<a>']);
+    // The file is looked at again when it is another.
+    write([]);
+    utimesSync(path, 1, 1);
+    expect(await specialTokens(model)).toEqual([]);
+    writeFileSync(path, 'no JSON');
+    await expect(specialTokens(model)).rejects.toThrow(SyntaxError);
+  });
+
+  it('are control tokens of a GGUF file', async () => {
+    const tokens = await specialTokens(findBaseModel('tiny.v1.F16', [root])!);
+    expect(tokens.length).toBeGreaterThan(0);
+    expect(tokens.every((token) => /^<.*>$/.test(token))).toBe(true);
   });
 });

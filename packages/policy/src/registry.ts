@@ -5,6 +5,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ggufParameterCount } from './gguf/model.js';
 
+export { specialTokens } from './special-tokens.js';
+
 export interface BaseModel {
   /** the folder's name, with its owner's where it is from a hub, or the file's without `.gguf` */
   readonly id: string;

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { AutoTokenizer, env } from '@huggingface/transformers';
-import { type ChatMessage, templateMessage } from './chat-messages.js';
+import { type ChatMessage, presentMessage, templateMessage } from './chat-messages.js';
 import { placesOf, type TemplatePlaces, withToolsInText } from './chat-tools.js';
 import { tokenIds } from './config.js';
 import { tokenBytesOf } from './token-bytes.js';
@@ -91,7 +91,7 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
       places ??= placesOf((probe, listed) =>
         String(template(probe, { tools: listed, generate: false, tokenize: false })),
       );
-      const told = withToolsInText(messages, tools, places);
+      const told = withToolsInText(messages.map(presentMessage), tools, places);
       return [...(template(told.messages, { tools: told.tools, generate, tokenize: true }) as number[])];
     },
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }),

@@ -95,6 +95,20 @@ describe('calls and results, with a template that has no place for them', () => 
     expect(told(await withTemplate(LISTS_TOOLS), conversation)).toBe(`(add)(clock)${expected}`);
   });
 
+  it('are the same text where they are of functions, and refusals are what was said', async () => {
+    const before: ChatMessage[] = [
+      { role: 'developer', content: 'Add.' },
+      question,
+      { role: 'assistant', content: null, function_call: { name: 'add', arguments: '{"a": 1}' } },
+      { role: 'function', name: 'add', content: '3' },
+      { role: 'assistant', content: [{ type: 'refusal', refusal: 'No more.' }] },
+    ];
+    expect(told(await withTemplate(PLAIN), before, [])).toBe(
+      '[system]Add.[user]How much?[assistant]<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>' +
+        '[user]<tool_response>\n3\n</tool_response>[assistant]No more.[assistant]',
+    );
+  });
+
   it('are what the constraint of tool calls has a model write', () => {
     const tool = { name: 'add', parameters: add.function.parameters };
     const constraint = compileToolConstraint([tool, { name: 'clock' }], tiny);

@@ -1,4 +1,4 @@
-import type { Sequence, Tokenizer } from '@polymode/policy';
+import { presentMessage, presentTools, type Sequence, saidWithCalls, type Tokenizer } from '@polymode/policy';
 import type { Message, PreferenceRow, SupervisedRow } from './types.js';
 
 /** A sequence, and which of its completion's tokens are to be learned. */
@@ -30,7 +30,7 @@ export function encodeSupervised(tokenizer: Tokenizer, row: SupervisedRow, conte
     return cut([{ prompt: begun, completion, learned: completion.map(() => true) }], context);
   }
   const answers = row.messages.flatMap((m, i) => (m.role === 'assistant' && m.weight !== 0 ? [i] : []));
-  const turns = answers.map((i) => encodeAnswer(tokenizer, row.messages, i, row.tools));
+  const turns = answers.map((i) => encodeAnswer(tokenizer, row.messages, i, presentTools(row)));
   return cut(joined(turns) ?? turns.map(whole), context);
 }
 
@@ -42,7 +42,7 @@ export function encodePreference(
 ): { pair: readonly [Sequence, Sequence] | null; truncated: boolean } {
   const [chosen, other] = [preferred, rejected].map((output) => {
     const messages = [...input.messages, ...output];
-    return cut([whole(encodeAnswer(tokenizer, messages, messages.length - 1, input.tools))], context);
+    return cut([whole(encodeAnswer(tokenizer, messages, messages.length - 1, presentTools(input)))], context);
   }) as [EncodedRow, EncodedRow];
   const truncated = chosen.truncated || other.truncated;
   const [a, b] = [chosen.sequences[0], other.sequences[0]];
@@ -66,8 +66,7 @@ function encodeAnswer(
   const full = tokenizer.encodeChat(conversation, { tools, generate: false });
   if (startsWith(full, prompt)) return { prompt, completion: upToStop(full.slice(prompt.length), tokenizer) };
   // The template writes a finished answer otherwise than it asks for one: the answer's own text it is.
-  const { content } = conversation[index]!;
-  const own = tokenizer.encode(typeof content === 'string' ? content : JSON.stringify(content));
+  const own = tokenizer.encode(saidWithCalls(presentMessage(conversation[index]!)));
   return { prompt, completion: upToStop(own, tokenizer) };
 }
 

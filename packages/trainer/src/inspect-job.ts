@@ -13,6 +13,7 @@ import {
   type SequenceLengths,
 } from './memory-demand.js';
 import { leastOf, machineBytes, planMemory } from './memory-plan.js';
+import { encodePrompt } from './prompts.js';
 import type {
   LearnerHyperparameters,
   PreferenceRow,
@@ -136,7 +137,7 @@ async function countRows(options: InspectOptions, tokenizer: Tokenizer, context:
     case 'reinforcement': {
       const { hyperparameters: h } = options;
       const room = context - h.max_completion_tokens;
-      const length = ({ messages }: TrainRow): number => tokenizer.encodeChat(messages).length;
+      const length = (row: TrainRow): number => encodePrompt(tokenizer, row).length;
       const training = await inspected(options.trainRows, length, room, signal);
       const validation = options.validationRows && (await inspected(options.validationRows, length, room, signal));
       const fitting = ({ tokens }: InspectedFile): number[] => tokens.filter((count) => count <= room);

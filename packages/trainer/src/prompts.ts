@@ -8,6 +8,11 @@ export interface Prompt {
   readonly tokens: readonly number[];
 }
 
+/** The tokens of a row's conversation, up to where the model is to answer. */
+export function encodePrompt(tokenizer: Tokenizer, { messages, tools }: TrainRow): number[] {
+  return tokenizer.encodeChat(messages, { tools: tools ?? undefined });
+}
+
 /**
  * The prompts of a file's rows.
  *
@@ -16,7 +21,7 @@ export interface Prompt {
  * @throws TrainerInputError naming the lines that are too long
  */
 export function encodeRows(tokenizer: Tokenizer, rows: readonly TrainRow[], limit: number, param: string): Prompt[] {
-  const prompts = rows.map((row) => ({ row, tokens: tokenizer.encodeChat(row.messages) }));
+  const prompts = rows.map((row) => ({ row, tokens: encodePrompt(tokenizer, row) }));
   const long = prompts.flatMap((p, i) => (p.tokens.length > limit ? [`line ${i + 1} (${p.tokens.length})`] : []));
   if (long.length > 0) {
     const shown = long.slice(0, 10).join(', ') + (long.length > 10 ? `, and ${long.length - 10} more` : '');

@@ -6,7 +6,8 @@ import type { Schedule } from './schedule.js';
 
 /** One line of a training file. Reinforcement: the conversation, and whatever else graders read as `item`. */
 export interface TrainRow {
-  readonly messages: readonly { readonly role: string; readonly content: unknown }[];
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly unknown[] | null;
   readonly [key: string]: unknown;
 }
 
@@ -18,12 +19,17 @@ export interface Message extends ChatMessage {
 
 /** One line of a supervised training file: a conversation whose answers are learned, or a text and how it goes on. */
 export type SupervisedRow =
-  | { readonly messages: readonly Message[]; readonly tools?: readonly unknown[] }
+  | {
+      readonly messages: readonly Message[];
+      readonly tools?: readonly unknown[] | null;
+      /** what `tools` were before */
+      readonly functions?: readonly unknown[] | null;
+    }
   | { readonly prompt: string; readonly completion: string };
 
 /** One line of a preference file: two answers to the same conversation. */
 export interface PreferenceRow {
-  readonly input: { readonly messages: readonly Message[]; readonly tools?: readonly unknown[] };
+  readonly input: { readonly messages: readonly Message[]; readonly tools?: readonly unknown[] | null };
   readonly preferred_output: readonly Message[];
   readonly non_preferred_output: readonly Message[];
 }

@@ -2,12 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { Engine } from '@polymode/autodiff';
-import { readModelFolder, readSafetensors, type Tokenizer, type Weights } from '@polymode/policy';
+import { loadTokenizer, readModelFolder, readSafetensors, type Tokenizer, type Weights } from '@polymode/policy';
+import { findBaseModel } from '@polymode/policy/registry';
 import type { LearnerHyperparameters, StepReport, SupervisedRow } from '@polymode/trainer';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodePreference, encodeSupervised } from '../dist/conversations.js';
 import type { JobParts } from '../dist/job-trainer.js';
 import { PreferenceTrainer } from '../dist/preference-trainer.js';
+import { encodeRows } from '../dist/prompts.js';
 import { SupervisedTrainer } from '../dist/supervised-trainer.js';
 
 /** Values that PyTorch computed in float64; fixtures/make_methods.py describes them. */
@@ -234,6 +236,56 @@ describe('rows in tokens', () => {
       { prompt: [5, 6], completion: [7, END], learned: [true, true] },
     ]);
     expect(encode({ prompt: '', completion: '7' }).sequences[0]!.prompt).toEqual([END]);
+  });
+
+  it('learn calls of functions as calls of tools, of which the prompt tells', async () => {
+    const tiny = await loadTokenizer(findBaseModel('polymode-tiny')!.dir);
+    const add = { name: 'add', parameters: { type: 'object' } };
+    const call = { name: 'add', arguments: '{"a": 1}' };
+    const user = { role: 'user', content: 'How much?' };
+    const end = { role: 'assistant', content: 'Three.' };
+    const before: SupervisedRow = {
+      messages: [
+        user,
+        { role: 'assistant', content: null, function_call: call },
+        { role: 'function', name: 'add', content: '3' },
+        end,
+      ],
+      functions: [add],
+    };
+    const tool_calls = [{ id: 'c', type: 'function', function: call }];
+    const now: SupervisedRow = {
+      messages: [
+        user,
+        { role: 'assistant', content: null, tool_calls },
+        { role: 'tool', tool_call_id: 'c', content: '3' },
+        end,
+      ],
+      tools: [{ type: 'function', function: add }],
+    };
+    const context = tiny.encodeChat(now.messages, { tools: now.tools! }).length + 20;
+    const found = encodeSupervised(tiny, before, context);
+    expect(found).toEqual(encodeSupervised(tiny, now, context));
+    const { prompt, completion, learned } = found.sequences[0]!;
+    expect(tiny.decode(prompt)).toContain(JSON.stringify({ type: 'function', function: add }));
+    expect(tiny.decode(completion.filter((_, i) => learned[i]))).toBe(
+      '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>Three.',
+    );
+
+    // Also where the template writes a finished answer otherwise than it asks for one.
+    const otherwise: Tokenizer = {
+      ...tiny,
+      encodeChat: (messages, options) => [options?.generate === false ? 1 : 2, ...tiny.encodeChat(messages, options)],
+    };
+    const [called] = encodeSupervised(
+      otherwise,
+      { ...before, messages: before.messages.slice(0, 2) },
+      context,
+    ).sequences;
+    expect(tiny.decode(called!.completion)).toBe('<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>');
+    // Prompts of reinforcement as well.
+    const [asked] = encodeRows(tiny, [{ messages: [user], tools: now.tools! }], context, 'training_file');
+    expect(asked!.tokens).toEqual(prompt);
   });
 
   it('are cut to the context, and go when nothing is left to learn', () => {

@@ -1,6 +1,5 @@
 import type { CreateChatCompletionRequest, FunctionTool, GenerateRequest, OutputFormat } from '@polymode/contracts';
 import { badRequest } from '../errors.js';
-import { messagesForTemplate } from './chat-messages.js';
 import { samplingOf } from './sampling-request.js';
 import type { Weights } from './served-model.js';
 
@@ -15,7 +14,7 @@ type Tools = Pick<Extract<GenerateRequest['input'], { type: 'chat' }>, 'tools' |
 export function chatRequest(body: Body, weights: Weights): GenerateRequest {
   return {
     ...samplingOf(body, weights),
-    input: { type: 'chat', messages: messagesForTemplate(body.messages), ...toolsOf(body) },
+    input: { type: 'chat', messages: body.messages, ...toolsOf(body) },
     maxTokens: maxTokensOf(body),
     logprobs: logprobsOf(body),
     echo: false,

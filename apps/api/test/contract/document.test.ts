@@ -28,6 +28,7 @@ beforeAll(async () => {
     logger: createLogger({ name: 'api', level: 'silent' }),
     listBaseModels: () => [],
     parameterCount: async () => undefined,
+    specialTokens: async () => [],
     graderServices: {},
   });
   diagnostics.unsubscribe('fastify.initialization', watch);

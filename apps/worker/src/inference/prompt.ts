@@ -1,5 +1,5 @@
 import type { GenerateInput, GenerateRequest } from '@polymode/contracts';
-import type { ChatMessage, Tokenizer } from '@polymode/policy';
+import type { Tokenizer } from '@polymode/policy';
 import { InferenceError } from './inference-error.js';
 import type { LoadedModel } from './model-pool.js';
 
@@ -40,7 +40,7 @@ function tokensOf(tokenizer: Tokenizer, input: GenerateInput, model: string): nu
 function chatTokens(tokenizer: Tokenizer, input: Extract<GenerateInput, { type: 'chat' }>, model: string): number[] {
   const tools = input.toolChoice === 'none' ? undefined : input.tools;
   try {
-    return tokenizer.encodeChat(input.messages.map(knownRole), { tools });
+    return tokenizer.encodeChat(input.messages, { tools });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new InferenceError(400, `the messages do not fit the chat template of ${model}: ${reason}`, {
@@ -48,11 +48,6 @@ function chatTokens(tokenizer: Tokenizer, input: Extract<GenerateInput, { type: 
       cause,
     });
   }
-}
-
-/** Templates know the developer's messages as the system's. */
-function knownRole(message: ChatMessage): ChatMessage {
-  return message.role === 'developer' ? { ...message, role: 'system' } : message;
 }
 
 /**

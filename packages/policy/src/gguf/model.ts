@@ -5,7 +5,7 @@ import { GgufFile } from './file.js';
 import { toHuggingFace } from './layout.js';
 import { Metadata } from './metadata.js';
 import { scalingOfDivisors } from './rotary-scaling.js';
-import { readTokenizer } from './tokenizer-read.js';
+import { readSpecialTokens, readTokenizer } from './tokenizer-read.js';
 
 export interface GgufModel {
   /** a Hugging Face `config.json` */
@@ -74,6 +74,13 @@ export async function ggufParameterCount(path: string): Promise<number> {
     if (name !== 'rope_freqs.weight') count += shape.reduce((a, b) => a * b, 1);
   }
   return count;
+}
+
+/** Tokens that no text is to hold, from the header alone. @throws GgufError for a file without a vocabulary */
+export async function ggufSpecialTokens(path: string): Promise<string[]> {
+  const file = await GgufFile.open(path);
+  await file.close();
+  return readSpecialTokens(new Metadata(file.header.metadata));
 }
 
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);

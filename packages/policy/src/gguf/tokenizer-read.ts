@@ -73,6 +73,12 @@ export function readTokenizer(metadata: Metadata, architecture: string, rows: nu
   return { ids, files };
 }
 
+/** Control tokens and the one for what is unknown. */
+export function readSpecialTokens(metadata: Metadata): string[] {
+  const types = metadata.numbers('tokenizer.ggml.token_type') ?? [];
+  return metadata.strings('tokenizer.ggml.tokens').filter((_, id) => isSpecial(types[id]));
+}
+
 function readVocabulary(metadata: Metadata, rows: number): Vocabulary {
   const tokens = metadata.strings('tokenizer.ggml.tokens').map((token, id) => (token === '' ? `[EMPTY_${id}]` : token));
   if (tokens.length > rows) {
@@ -103,6 +109,10 @@ function readVocabulary(metadata: Metadata, rows: number): Vocabulary {
     types: types ?? tokens.map((_, i) => (named.has(i) ? TokenType.control : TokenType.normal)),
     ...special,
   };
+}
+
+function isSpecial(type: number | undefined): boolean {
+  return type === TokenType.control || type === TokenType.unknown;
 }
 
 interface Built {
@@ -203,7 +213,7 @@ function tokenizerJson(metadata: Metadata, vocabulary: Vocabulary, addsBos: bool
     // Converters fill the embeddings' spare rows with these; the tokenizer never had them.
     if (type === TokenType.unused && content === `[PAD${id}]`) continue;
     vocab.push([content, id]);
-    const special = type === TokenType.control || type === TokenType.unknown;
+    const special = isSpecial(type);
     if (special || type === TokenType.userDefined) {
       added.push({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special });
     }

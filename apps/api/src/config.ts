@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { modelDirs } from '@polymode/policy/registry';
 import { type GraderSettings, readGraderSettings } from '@polymode/verifiers';
 import { z } from 'zod';
+import { readWandbSettings, type WandbSettings } from './wandb/settings.js';
 
 const optional = z
   .string()
@@ -63,6 +64,8 @@ export interface ApiConfig {
   /** Of each key that has no number of its own; 0 for no limit. */
   requestsPerMinute: number;
   graders: GraderSettings;
+  /** null: jobs cannot be sent to Weights & Biases. */
+  wandb: WandbSettings | null;
   logLevel?: string | undefined;
 }
 
@@ -83,6 +86,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Ap
     maxUploadBytes: env.POLYMODE_MAX_UPLOAD_BYTES,
     requestsPerMinute: env.POLYMODE_REQUESTS_PER_MINUTE,
     graders: readGraderSettings(environment),
+    wandb: readWandbSettings(environment),
     logLevel: env.LOG_LEVEL,
   };
 }

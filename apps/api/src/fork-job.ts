@@ -33,6 +33,7 @@ export async function forkRequest(db: Database, job: JobRecord, change: ForkJobR
     validation_file: change.validation_file ?? job.validationFileId,
     suffix: change.suffix ?? job.suffix,
     seed: change.seed,
+    integrations: change.integrations ?? job.integrations,
     metadata: change.metadata ?? job.metadata,
     method: { type: method.type, [method.type]: { ...settings, hyperparameters } },
   });

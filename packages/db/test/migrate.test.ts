@@ -45,7 +45,12 @@ async function migrationsWith(extra: Record<string, string>): Promise<string> {
   return folder;
 }
 
-const ALL = ['20261123000000_init', '20261124000000_projects', '20261126000000_settings_once'];
+const ALL = [
+  '20261123000000_init',
+  '20261124000000_projects',
+  '20261126000000_settings_once',
+  '20261126120000_wandb_runs',
+];
 
 const tables = () =>
   query<{ name: string }>(
@@ -74,6 +79,7 @@ describe('migrate', () => {
       'step_metrics',
       'upload_parts',
       'uploads',
+      'wandb_runs',
       'webhook_deliveries',
       'webhook_endpoints',
     ]);

@@ -65,9 +65,7 @@ export async function startServer(
       generatedKey,
       close: async () => {
         await app.close();
-        await stopHousekeeping();
-        await stopWebhooks();
-        await stopWandb?.();
+        await Promise.all([stopHousekeeping(), stopWebhooks(), stopWandb?.()]);
         await release();
         logger.info('api has stopped');
       },

@@ -217,6 +217,7 @@ describe('parseConfig', () => {
       maxUploadBytes: 512 * 1024 * 1024,
       requestsPerMinute: 6000,
       graders: { endpointAllow: [] },
+      wandb: null,
       logLevel: undefined,
     });
   });

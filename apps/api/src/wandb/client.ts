@@ -21,8 +21,8 @@ export interface NewRun {
 
 /** What a run is told; nothing of it: that it is alive. */
 export interface RunNews {
-  /** Lines of its history, of which the first is line `offset`. */
-  readonly history?: { readonly offset: number; readonly lines: readonly object[] };
+  /** Lines of JSON of its history, of which the first is line `offset`. */
+  readonly history?: { readonly offset: number; readonly lines: readonly string[] };
   /** The figures that a run ends with, as of now. */
   readonly summary?: object;
   /** How it ended; 0 is well. */
@@ -34,8 +34,8 @@ export class WandbRefusal extends Error {
   override name = 'WandbRefusal';
   constructor(
     message: string,
-    /** `key`: another key may help; `request`: nothing will; `later`: the same may go well later. */
-    readonly reason: 'key' | 'request' | 'later',
+    /** `refused`: until somebody changes something; `hopeless`: for good; `later`: for now. */
+    readonly reason: 'refused' | 'hopeless' | 'later',
   ) {
     super(message);
   }
@@ -90,7 +90,7 @@ export class WandbClient {
       return { entity: project.entity.name, project: project.name, id: name };
     }
     const [error] = errors ?? [];
-    if (error?.message) throw this.#refusal(`refused the run: ${error.message}`, 'request');
+    if (error?.message) throw this.#refusal(`answered: ${error.message}`, 'refused');
     throw new WandbRefusal('did not say which run it made', 'later');
   }
 
@@ -101,8 +101,8 @@ export class WandbClient {
    */
   async tell({ entity, project, id }: RunPath, { history, summary, exitCode }: RunNews): Promise<void> {
     const files = {
-      ...(history && { 'wandb-history.jsonl': { offset: history.offset, content: history.lines.map(jsonOf) } }),
-      ...(summary && { 'wandb-summary.json': { offset: 0, content: [jsonOf(summary)] } }),
+      ...(history && { 'wandb-history.jsonl': { offset: history.offset, content: history.lines } }),
+      ...(summary && { 'wandb-summary.json': { offset: 0, content: [JSON.stringify(summary)] } }),
     };
     await this.#post(`/files/${[entity, project, id].map(encodeURIComponent).join('/')}/file_stream`, {
       ...(Object.keys(files).length > 0 && { files }),
@@ -123,10 +123,10 @@ export class WandbClient {
       allow: [url.hostname.replace(/^\[|\]$/g, '')],
     });
     if (status >= 200 && status < 300) return text;
-    const said = text.trim() === '' ? '' : `: ${text.trim()}`;
+    const said = reasonIn(text);
     throw this.#refusal(
-      `answered ${status}${said}`,
-      status === 401 || status === 403 ? 'key' : HOPELESS.has(status) ? 'request' : 'later',
+      `answered ${status}${said === null ? '' : `: ${said}`}`,
+      status === 401 || status === 403 ? 'refused' : HOPELESS.has(status) ? 'hopeless' : 'later',
     );
   }
 
@@ -136,7 +136,17 @@ export class WandbClient {
   }
 }
 
-const jsonOf = (value: object): string => JSON.stringify(value);
+/** What an answer says of itself; whole pages, which are a proxy's, say nothing. */
+function reasonIn(text: string): string | null {
+  try {
+    const { error, errors, message } = JSON.parse(text) as { error?: unknown; errors?: unknown; message?: unknown };
+    const [first] = Array.isArray(errors) ? (errors as unknown[]) : [];
+    const said = error ?? (first as { message?: unknown } | undefined)?.message ?? message;
+    return typeof said === 'string' ? said : null;
+  } catch {
+    return /^\s*($|<)/.test(text) ? null : text.trim();
+  }
+}
 
 function parsed<T extends object>(text: string): Partial<T> {
   try {

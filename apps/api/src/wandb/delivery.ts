@@ -37,6 +37,9 @@ const CONCURRENCY = 8;
 /** Steps of one batch. */
 const BATCH = 500;
 
+/** Bytes of its lines, about; their own package sends up to 10 MiB. */
+const BATCH_BYTES = 4 * 2 ** 20;
+
 /** Milliseconds of silence after which a server is told that a run is alive; it takes one for crashed after minutes. */
 const HEARTBEAT_MS = 30_000;
 
@@ -71,9 +74,9 @@ async function attend(delivery: WandbDelivery, client: WandbClient, claim: Wandb
   } catch (failure) {
     const error = failure instanceof Error ? failure.message : String(failure);
     const reason = failure instanceof WandbRefusal ? failure.reason : 'later';
-    const nextInMs = reason === 'request' ? null : retryAfter(attempts);
+    const nextInMs = reason === 'hopeless' ? null : retryAfter(attempts);
     logger.warn({ jobId, index, attempts, error, nextInMs }, 'Weights & Biases was not told');
-    if (nextInMs === null || reason === 'key') await appendEvents(db, jobId, [troubleEvent(index, reason, error)]);
+    if (nextInMs === null || reason === 'refused') await appendEvents(db, jobId, [troubleEvent(index, reason, error)]);
     outcome = { error, nextInMs };
   }
   await settleWandbRun(db, claim, outcome);
@@ -100,13 +103,15 @@ async function send(
   const path = { entity, project };
   // A job that has ended records no more steps, so after what was read of it these are all.
   const steps = await listSteps(db, jobId, { afterStep: sentStep, limit: BATCH });
-  const exitCode = steps.length < BATCH ? exitCodeOf(job) : undefined;
-  const silent = steps.length === 0 && exitCode === undefined;
+  const figures = steps.map((step) => historyLine(job, step));
+  const lines = fitting(figures.map((line) => JSON.stringify(line)));
+  const more = lines.length < steps.length || steps.length === BATCH;
+  const exitCode = more ? undefined : exitCodeOf(job);
+  const silent = lines.length === 0 && exitCode === undefined;
   if (silent && !isNew && sentAt !== null && Date.now() - sentAt.getTime() < HEARTBEAT_MS) {
     return { error: null, nextInMs: batchMs };
   }
-  const lines = steps.map((step) => historyLine(job, step));
-  const last = lines.at(-1) ?? (exitCode === undefined ? null : await lastLine(db, job, sentStep));
+  const last = figures[lines.length - 1] ?? (exitCode === undefined ? null : await lastLine(db, job, sentStep));
   await client.tell(
     { ...path, id },
     {
@@ -118,11 +123,21 @@ async function send(
   );
   return {
     path,
-    sentStep: sentStep + steps.length,
+    sentStep: sentStep + lines.length,
     sentAt: new Date(),
     error: null,
-    nextInMs: exitCode !== undefined ? null : steps.length === BATCH ? 0 : batchMs,
+    nextInMs: exitCode !== undefined ? null : more ? 0 : batchMs,
   };
+}
+
+/** Of some lines as many as go into one request, and one at least. */
+function fitting(lines: readonly string[]): readonly string[] {
+  let bytes = 0;
+  const beyond = lines.findIndex((line, i) => {
+    bytes += Buffer.byteLength(line);
+    return i > 0 && bytes > BATCH_BYTES;
+  });
+  return beyond === -1 ? lines : lines.slice(0, beyond);
 }
 
 async function lastLine(db: Database, job: JobRecord, step: number): Promise<HistoryLine | null> {
@@ -137,8 +152,8 @@ function createdEvent(index: number, url: string): NewEvent {
 /** Of each run the first alone is stored. */
 function troubleEvent(index: number, reason: WandbRefusal['reason'], error: string): NewEvent {
   const message =
-    reason === 'key'
-      ? `Weights & Biases does not take the key in WANDB_API_KEY (it ${error}); metrics follow once it does`
+    reason === 'refused'
+      ? `Weights & Biases does not take this job's metrics with the key in WANDB_API_KEY: it ${error}; they follow once it does`
       : `Weights & Biases was given up on and misses metrics of this job: it ${error}`;
   return { dedupeKey: `wandb:${index}:trouble`, level: 'warn', message };
 }

@@ -29,8 +29,11 @@ export interface Received {
   };
 }
 
-/** What becomes of a request: a status in place of an answer, a connection that breaks before or after it took effect, or silence. */
-export type Mishap = number | 'cut' | 'cut after' | 'silence';
+/**
+ * What becomes of a request: a status in place of an answer, GraphQL's refusal, a connection that breaks before or after it took
+ * effect, or silence.
+ */
+export type Mishap = number | 'no such entity' | 'cut' | 'cut after' | 'silence';
 
 export interface WandbServer {
   readonly url: string;
@@ -100,6 +103,9 @@ export async function startWandbServer(key: string, defaultEntity = 'own-team'):
     const mishap = mishaps.shift();
     if (mishap === 'silence') return;
     if (mishap === 'cut') return void request.socket.destroy();
+    if (mishap === 'no such entity') {
+      return answer(200, { data: null, errors: [{ message: `entity ${body.variables?.entity} not found` }] });
+    }
     if (typeof mishap === 'number') return answer(mishap, { error: `told to answer ${mishap}` });
     const { authorization: shown = '' } = request.headers;
     if (shown !== authorization) {

@@ -267,6 +267,20 @@ describe('a run', () => {
     expect(server.wrong).toEqual([]);
   });
 
+  it('of large steps is told them in requests of four MiB or so', async () => {
+    const id = await running();
+    await api.db.$executeRaw`
+      INSERT INTO step_metrics (job_id, step, metrics)
+      SELECT ${id}, n, jsonb_build_object('text', repeat('x', 100000)) FROM generate_series(1, 100) n`;
+    await succeed(id);
+    deliver();
+    await ended(id).toBe(0);
+    expect(stepsOf(id)).toEqual(upTo(100));
+    expect(new Set(run(id)!.sent)).toEqual(new Set([1]));
+    expect(server.received).toHaveLength(1 + 3);
+    expect(run(id)!.summary).toMatchObject({ _step: 100 });
+  });
+
   it('that has nothing to say is said to be alive', async () => {
     const id = await running();
     deliver();
@@ -316,7 +330,7 @@ describe('a server that', () => {
     await stop!();
     const [event, ...more] = await told(id);
     expect([event?.level, more]).toEqual(['warn', []]);
-    expect(event?.message).toMatch(/does not take the key in WANDB_API_KEY \(it answered 401: /);
+    expect(event?.message).toMatch(/with the key in WANDB_API_KEY: it answered 401: nobody is 'api:\[redacted\]'/);
     expect(JSON.stringify([event, logs])).not.toContain('another-secret-key');
     deliver();
     await step(id, 2);
@@ -324,6 +338,15 @@ describe('a server that', () => {
     await ended(id).toBe(0);
     expect(stepsOf(id)).toEqual([1, 2]);
     expect((await told(id)).map(({ level }) => level)).toEqual(['info', 'warn']);
+  });
+
+  it('knows no such team is told of as well, and asked again', async () => {
+    const id = await running([wandb('p', { entity: 'later' })]);
+    server.mishaps.push('no such entity', 'no such entity');
+    deliver();
+    await expect.poll(() => run(id, 'p', 'later'), { timeout: 30_000 }).toBeDefined();
+    const message = (await told(id)).find(({ level }) => level === 'warn')?.message;
+    expect(message).toMatch(/it answered: entity later not found; they follow once it does$/);
   });
 
   it('refuses the run, or is away for too long, is given up on with one warning, and the job is not', async () => {

@@ -156,6 +156,11 @@ describe('requestProblem', () => {
       'invalid_value',
     ],
     [{ integrations: [{ type: 'wandb', wandb: { project: '..' } }] }, 'integrations[0].wandb.project', 'invalid_value'],
+    [
+      { integrations: [{ type: 'wandb', wandb: { project: 'p', tags: ['x'.repeat(65)] } }] },
+      'integrations[0].wandb.tags[0]',
+      'string_above_max_length',
+    ],
     [{ integrations: [{ ...wandb, api_key: 'x' }] }, 'integrations[0].api_key', 'unknown_parameter'],
     [{ metadata: { k: 1 } }, 'metadata.k', 'invalid_type'],
     [{ metadata: { k: 'x'.repeat(513) } }, 'metadata.k', 'string_above_max_length'],

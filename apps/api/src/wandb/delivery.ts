@@ -94,7 +94,6 @@ async function send(
   if (job.startedAt === null) return { error: null, nextInMs: null };
   const id = runId(jobId, index);
   let { entity, project } = claim;
-  const isNew = entity === null || project === null;
   if (entity === null || project === null) {
     ({ entity, project } = await client.upsertRun(newRun(job, index, settings.entity)));
     await appendEvents(db, jobId, [createdEvent(index, runUrl(settings.baseUrl, { entity, project }, id))]);
@@ -108,7 +107,7 @@ async function send(
   const more = lines.length < steps.length || steps.length === BATCH;
   const exitCode = more ? undefined : exitCodeOf(job);
   const silent = lines.length === 0 && exitCode === undefined;
-  if (silent && !isNew && sentAt !== null && Date.now() - sentAt.getTime() < HEARTBEAT_MS) {
+  if (silent && sentAt !== null && Date.now() - sentAt.getTime() < HEARTBEAT_MS) {
     return { error: null, nextInMs: batchMs };
   }
   const last = figures[lines.length - 1] ?? (exitCode === undefined ? null : await lastLine(db, job, sentStep));

@@ -3,6 +3,7 @@ import { modelDirs } from '@polymode/policy/registry';
 import { type GraderSettings, readGraderSettings, readModelNames } from '@polymode/verifiers';
 import { z } from 'zod';
 import type { ModelAliases } from './base-models.js';
+import { readWandbSettings, type WandbSettings } from './wandb/settings.js';
 
 const optional = z
   .string()
@@ -68,6 +69,8 @@ export interface ApiConfig {
   /** Of completions, of each key that has no number of its own; 0 for no limit. */
   tokensPerMinute: number;
   graders: GraderSettings;
+  /** null: jobs cannot be sent to Weights & Biases. */
+  wandb: WandbSettings | null;
   logLevel?: string | undefined;
 }
 
@@ -90,6 +93,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Ap
     requestsPerMinute: env.POLYMODE_REQUESTS_PER_MINUTE,
     tokensPerMinute: env.POLYMODE_TOKENS_PER_MINUTE,
     graders: readGraderSettings(environment),
+    wandb: readWandbSettings(environment),
     logLevel: env.LOG_LEVEL,
   };
 }

@@ -27,7 +27,7 @@ export async function createFineTuningJob(
   }
   const request = await ask();
   const plan = await planJob(deps, projectId, request);
-  const { start, files, method } = plan;
+  const { start, files, method, integrations } = plan;
   const { job, created } = await createJob(
     deps.db,
     {
@@ -44,6 +44,7 @@ export async function createFineTuningJob(
       method,
       seed: request.seed ?? randomInt(2 ** 31),
       metadata: request.metadata ?? null,
+      integrations: integrations.length > 0 ? integrations : null,
     },
     firstEvents(id, plan),
   );

@@ -38,6 +38,8 @@ export interface ApiDependencies {
   tokensPerMinute?: number | undefined;
   /** Private hosts and networks that webhooks may go to. @defaultValue none */
   webhookAllow?: readonly string[] | undefined;
+  /** Whether jobs may be sent to Weights & Biases: the operator has set a key. @defaultValue false */
+  wandb?: boolean | undefined;
   /** Compare every JSON answer with its contract first: for tests. @defaultValue false */
   checkResponses?: boolean | undefined;
 }

@@ -33,6 +33,7 @@ export async function forkRequest(db: Database, job: JobRecord, change: ForkJobR
     validation_file: changed(change.validation_file, job.validationFileId),
     suffix: changed(change.suffix, job.suffix),
     seed: change.seed,
+    integrations: changed(change.integrations, job.integrations),
     metadata: changed(change.metadata, job.metadata),
     method: { type: method.type, [method.type]: { ...settings, hyperparameters } },
   });

@@ -5,6 +5,7 @@ import {
   type CreateJobRequest,
   type GgufType,
   HyperparameterError,
+  type Integrations,
   type PreferenceMethod,
   type ReinforcementMethod,
   type ResolvedMethod,
@@ -33,6 +34,7 @@ import { requireStorable } from './validation.js';
 export interface JobPlan extends MethodPlan {
   readonly start: StartingModel;
   readonly files: JobFiles;
+  readonly integrations: Integrations;
   /** Rows of the validation file that the training file has too. */
   readonly sharedRows: number;
 }
@@ -57,6 +59,7 @@ interface JobFiles {
 export async function planJob(deps: ApiDependencies, projectId: string, request: CreateJobRequest): Promise<JobPlan> {
   const { model, training_file, validation_file, metadata } = request;
   requireStorable({ model, training_file, validation_file, metadata }, []);
+  const integrations = planIntegrations(deps, request.integrations ?? []);
   const start = await startingModel(deps, projectId, model);
   const files: JobFiles = {
     training: await fineTuneFile(deps, projectId, training_file, 'training_file'),
@@ -65,7 +68,21 @@ export async function planJob(deps: ApiDependencies, projectId: string, request:
   const plan = await planMethod(deps, start, request, files);
   const { training, validation } = plan;
   const sharedRows = validation ? [...validation.digests].filter((digest) => training.digests.has(digest)).length : 0;
-  return { ...plan, start, files, sharedRows };
+  return { ...plan, start, files, integrations, sharedRows };
+}
+
+/** As the API shows them. */
+function planIntegrations({ wandb = false }: ApiDependencies, asked: Integrations): Integrations {
+  if (asked.length > 0 && !wandb) {
+    const message =
+      "Invalid 'integrations': no key of Weights & Biases is configured. Whoever runs this service sets WANDB_API_KEY for the API; or leave 'integrations' out.";
+    throw badRequest(message, 'integrations', 'wandb_not_configured');
+  }
+  return asked.map(({ type, wandb: { project, name, entity, tags } }, i) => {
+    const settings = { project, name: name ?? null, entity: entity ?? null, tags: tags ?? [] };
+    requireStorable(settings, [`integrations[${i}]`, 'wandb']);
+    return { type, wandb: settings };
+  });
 }
 
 async function planMethod(

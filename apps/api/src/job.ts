@@ -1,4 +1,10 @@
-import { type FineTuningJob, hyperparametersOf, type Metadata, type ResolvedMethod } from '@polymode/contracts';
+import {
+  type FineTuningJob,
+  hyperparametersOf,
+  type Integrations,
+  type Metadata,
+  type ResolvedMethod,
+} from '@polymode/contracts';
 import { type Caller, type Database, getJob, hasJob, type JobRecord } from '@polymode/db';
 import { jobNotFound } from './errors.js';
 import { toSeconds } from './ids.js';
@@ -56,7 +62,7 @@ export function toJob(job: JobRecord): FineTuningJob {
     hyperparameters: { n_epochs, batch_size, learning_rate_multiplier },
     seed: job.seed,
     error: job.error,
-    integrations: [],
+    integrations: (job.integrations ?? []) as unknown as Integrations,
     metadata: job.metadata satisfies Metadata | null,
     method,
   };

@@ -8,6 +8,7 @@ import { buildApp } from './app.js';
 import type { ApiConfig } from './config.js';
 import { startHousekeeping } from './housekeeping.js';
 import { modelsIn } from './models-on-disk.js';
+import { startWandb } from './wandb/delivery.js';
 import { startWebhooks } from './webhook-delivery.js';
 
 export interface ApiServer {
@@ -54,9 +55,11 @@ export async function startServer(
       requestsPerMinute: config.requestsPerMinute,
       tokensPerMinute: config.tokensPerMinute,
       webhookAllow: config.graders.endpointAllow,
+      wandb: config.wandb !== null,
     });
     const address = await app.listen({ host: config.host, port: config.port });
     const stopWebhooks = startWebhooks({ db, logger, allow: config.graders.endpointAllow });
+    const stopWandb = config.wandb && startWandb({ db, logger, settings: config.wandb });
     const stopHousekeeping = startHousekeeping(db, storage, logger);
     logger.info({ url: address, queue: queue.backend }, 'api is serving');
     return {
@@ -64,8 +67,7 @@ export async function startServer(
       generatedKey,
       close: async () => {
         await app.close();
-        await stopHousekeeping();
-        await stopWebhooks();
+        await Promise.all([stopHousekeeping(), stopWebhooks(), stopWandb?.()]);
         await release();
         logger.info('api has stopped');
       },

@@ -4,6 +4,7 @@ import { claimDeliveries, type Database, settleDelivery, type WebhookDeliveryRec
 import type { Logger } from '@polymode/telemetry';
 import { postJson } from '@polymode/verifiers';
 import { toSeconds } from './ids.js';
+import { repeat } from './repeat.js';
 
 export interface WebhookSettings {
   readonly db: Database;
@@ -29,30 +30,14 @@ const CONCURRENCY = 8;
  */
 export function startWebhooks(settings: WebhookSettings): () => Promise<void> {
   const { db, logger, intervalMs = 1000, timeoutMs = 10_000 } = settings;
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  let running = Promise.resolve();
-  const run = async (): Promise<void> => {
-    try {
-      let claimed: WebhookDeliveryRecord[];
-      do {
-        claimed = await claimDeliveries(db, CONCURRENCY, timeoutMs * 3);
-        await Promise.all(claimed.map((delivery) => deliver(settings, delivery)));
-      } while (claimed.length === CONCURRENCY && !stopped);
-    } catch (err) {
-      logger.warn({ err }, 'webhooks could not be looked after');
-    }
-    if (!stopped) timer = setTimeout(start, intervalMs);
+  const run = async (stopping: AbortSignal): Promise<void> => {
+    let claimed: WebhookDeliveryRecord[];
+    do {
+      claimed = await claimDeliveries(db, CONCURRENCY, timeoutMs * 3);
+      await Promise.all(claimed.map((delivery) => deliver(settings, delivery)));
+    } while (claimed.length === CONCURRENCY && !stopping.aborted);
   };
-  const start = (): void => {
-    running = run();
-  };
-  start();
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
-    return running;
-  };
+  return repeat(run, intervalMs, (err) => logger.warn({ err }, 'webhooks could not be looked after'));
 }
 
 async function deliver(

@@ -27,6 +27,7 @@ export interface TestApi {
   projectId: string;
   client: OpenAI;
   db: Database;
+  databaseUrl: string;
   storage: Storage;
   queue: JobQueue;
   /** Folder of the storage. */
@@ -77,6 +78,7 @@ export async function startTestApi(overrides: Partial<ApiDependencies> = {}): Pr
     // Failures are tested for, so none may be hidden by a retry.
     client: new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0 }),
     db,
+    databaseUrl: database.url,
     storage,
     queue,
     storageDir,

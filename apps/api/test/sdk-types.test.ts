@@ -127,6 +127,9 @@ it('takes requests that the SDK can send', () => {
   expectTypeOf<
     NonNullable<OpenAI.FineTuning.ReinforcementHyperparameters>
   >().toExtend<Ours.ReinforcementHyperparameters>();
+  expectTypeOf<OpenAI.FineTuning.JobCreateParams['integrations']>().toExtend<
+    z.input<typeof Ours.CreateJobRequest>['integrations']
+  >();
   type Chat = z.input<typeof CreateChatCompletionRequest>;
   // What models here cannot do, the SDK lets a client ask for, and it is told so: images, tools that are no functions.
   type TextMessages = { messages: Chat['messages']; tools?: Chat['tools']; tool_choice?: Chat['tool_choice'] };

@@ -220,6 +220,7 @@ describe('parseConfig', () => {
       requestsPerMinute: 6000,
       tokensPerMinute: 0,
       graders: { endpointAllow: [] },
+      wandb: null,
       logLevel: undefined,
     });
   });

@@ -8,6 +8,7 @@ import {
   ResolvedSupervisedHyperparameters,
   SupervisedHyperparameters,
 } from './imitation-hyperparameters.js';
+import { Integrations } from './integrations.js';
 import { listOf, pageQuery, queryFlag } from './pagination.js';
 import { ResponseFormat } from './response-format.js';
 
@@ -78,10 +79,7 @@ export const CreateJobRequest = z.strictObject({
   method: Method.nullish(),
   /** OpenAI's old place for `method.supervised.hyperparameters`. */
   hyperparameters: SupervisedHyperparameters.nullish(),
-  integrations: z
-    .array(z.unknown())
-    .max(0, { error: "Integrations are not supported yet. Leave 'integrations' out." })
-    .nullish(),
+  integrations: Integrations.nullish(),
   metadata: Metadata.nullish(),
 });
 export type CreateJobRequest = z.infer<typeof CreateJobRequest>;
@@ -98,10 +96,11 @@ export const ForkJobRequest = z.strictObject({
   /** Those to change; the rest stay as they were. */
   hyperparameters: z.record(z.string(), z.unknown()).nullish(),
   training_file: z.string().min(1).nullish(),
-  /** Null: none, as of `suffix` and `metadata`. Left out: the job's. */
+  /** Null: none, as of `suffix`, `integrations` and `metadata`. Left out: the job's. */
   validation_file: z.string().min(1).nullish(),
   suffix: CreateJobRequest.shape.suffix,
   seed: CreateJobRequest.shape.seed,
+  integrations: CreateJobRequest.shape.integrations,
   metadata: Metadata.nullish(),
 });
 export type ForkJobRequest = z.infer<typeof ForkJobRequest>;
@@ -199,7 +198,7 @@ export const FineTuningJob = z.object({
   hyperparameters: z.object({ n_epochs: z.int(), batch_size: z.int(), learning_rate_multiplier: z.number() }),
   seed: z.int(),
   error: JobError.nullable(),
-  integrations: z.array(z.never()),
+  integrations: Integrations,
   metadata: Metadata.nullable(),
   method: ResolvedMethod,
 });

@@ -15,6 +15,7 @@ export * from './inference/completions.js';
 export * from './inference/inspect.js';
 export * from './inference/protocol.js';
 export { CompletionUsage } from './inference/usage.js';
+export * from './integrations.js';
 export * from './job-records.js';
 export {
   HyperparameterError,

@@ -6,6 +6,8 @@ import { CreateChatCompletionRequest } from './inference/chat-completions.js';
 import { CreateCompletionRequest } from './inference/completions.js';
 import { requestProblem } from './request-problem.js';
 
+const wandb = { type: 'wandb', wandb: { project: 'p' } };
+
 const job = (change: Record<string, unknown> = {}, hyperparameters: Record<string, unknown> = {}) => ({
   model: 'polymode-tiny',
   training_file: 'file-1',
@@ -139,7 +141,27 @@ describe('requestProblem', () => {
       'missing_required_parameter',
     ],
     [{ hyperparameters: { n_epochs: 0 } }, 'hyperparameters.n_epochs', 'integer_below_min_value'],
-    [{ integrations: [{ type: 'wandb' }] }, 'integrations', 'invalid_value'],
+    [{ integrations: {} }, 'integrations', 'invalid_type'],
+    [{ integrations: Array(6).fill(wandb) }, 'integrations', 'array_above_max_length'],
+    [{ integrations: [{ type: 'mlflow' }] }, 'integrations[0].type', 'invalid_value'],
+    [{ integrations: [{ type: 'wandb' }] }, 'integrations[0].wandb', 'missing_required_parameter'],
+    [
+      { integrations: [wandb, { type: 'wandb', wandb: {} }] },
+      'integrations[1].wandb.project',
+      'missing_required_parameter',
+    ],
+    [
+      { integrations: [{ type: 'wandb', wandb: { project: 'a/b' } }] },
+      'integrations[0].wandb.project',
+      'invalid_value',
+    ],
+    [{ integrations: [{ type: 'wandb', wandb: { project: '..' } }] }, 'integrations[0].wandb.project', 'invalid_value'],
+    [
+      { integrations: [{ type: 'wandb', wandb: { project: 'p', tags: ['x'.repeat(65)] } }] },
+      'integrations[0].wandb.tags[0]',
+      'string_above_max_length',
+    ],
+    [{ integrations: [{ ...wandb, api_key: 'x' }] }, 'integrations[0].api_key', 'unknown_parameter'],
     [{ metadata: { k: 1 } }, 'metadata.k', 'invalid_type'],
     [{ metadata: { k: 'x'.repeat(513) } }, 'metadata.k', 'string_above_max_length'],
     [

@@ -54,6 +54,7 @@ export {
 } from './projects-repository.js';
 export { type ListSamples, listSamples, type NewSample, type SampleRecord } from './samples-repository.js';
 export * from './uploads-repository.js';
+export { claimWandbRuns, settleWandbRun, type WandbOutcome, type WandbRunRecord } from './wandb-repository.js';
 export {
   claimDeliveries,
   createWebhookEndpoint,

@@ -8,6 +8,7 @@ import { lockLeasedJob } from './leases.js';
 import { type Page, type PageRequest, toPage } from './pagination.js';
 import { anyProject, inProject, type ProjectScope } from './project-scope.js';
 import { inTransaction, rowsOf, run } from './statements.js';
+import { addWandbRuns } from './wandb-repository.js';
 import { tellWebhooks } from './webhooks-repository.js';
 
 export interface JobError {
@@ -37,6 +38,8 @@ export interface JobRecord {
   method: JsonObject;
   seed: number;
   metadata: Record<string, string> | null;
+  /** Whom its figures are sent to. */
+  integrations: JsonObject[] | null;
   error: JobError | null;
   trainedTokens: number | null;
   createdAt: Date;
@@ -65,6 +68,7 @@ export interface NewJob {
   method: JsonObject;
   seed: number;
   metadata?: Record<string, string> | null;
+  integrations?: JsonObject[] | null;
   /** @defaultValue 'queued' */
   status?: 'validating_files' | 'queued';
 }
@@ -101,9 +105,11 @@ export async function createJob(
         JSON.stringify(job.method),
         job.seed,
         job.metadata ? JSON.stringify(job.metadata) : null,
+        job.integrations ? JSON.stringify(job.integrations) : null,
       ]);
       if (!made) throw new JobExists();
       await insertEventsOn(connection, job.id, events);
+      if (job.integrations) await addWandbRuns(connection, job.id, job.integrations.length);
       return { job: made, created: true };
     });
   } catch (error) {
@@ -122,7 +128,7 @@ const JOB_COLUMNS = `
   start_checkpoint_id AS "startCheckpointId", request_hash AS "requestHash", fine_tuned_model AS "fineTunedModel",
   organization_id AS "organizationId", suffix, training_file_id AS "trainingFileId",
   validation_file_id AS "validationFileId", result_files AS "resultFiles", method, seed::float8 AS seed,
-  metadata, error, trained_tokens::float8 AS "trainedTokens", created_at AS "createdAt", started_at AS "startedAt",
+  metadata, integrations, error, trained_tokens::float8 AS "trainedTokens", created_at AS "createdAt", started_at AS "startedAt",
   finished_at AS "finishedAt", estimated_finish_at AS "estimatedFinishAt", lease_owner AS "leaseOwner",
   lease_expires_at AS "leaseExpiresAt", attempts`;
 
@@ -138,8 +144,8 @@ const INSERT_JOB = rowsOf<JobRecord>(
   'insert job',
   `
     INSERT INTO fine_tuning_jobs (id, project_id, status, model, base_model, start_checkpoint_id, request_hash,
-      organization_id, suffix, training_file_id, validation_file_id, method, seed, metadata)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+      organization_id, suffix, training_file_id, validation_file_id, method, seed, metadata, integrations)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
     ON CONFLICT (id) DO NOTHING RETURNING ${JOB_COLUMNS}`,
   JOB_TIMES,
 );
@@ -463,6 +469,7 @@ function toJobRecord(row: FineTuningJob): JobRecord {
     method: row.method as JsonObject,
     seed: Number(row.seed),
     metadata: row.metadata as Record<string, string> | null,
+    integrations: row.integrations as JsonObject[] | null,
     error: row.error as JobError | null,
     trainedTokens: row.trainedTokens === null ? null : Number(row.trainedTokens),
   };

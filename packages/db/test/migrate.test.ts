@@ -50,6 +50,7 @@ const ALL = [
   '20261124000000_projects',
   '20261126000000_settings_once',
   '20261126090000_tokens_per_minute',
+  '20261126120000_wandb_runs',
 ];
 
 const tables = () =>
@@ -79,6 +80,7 @@ describe('migrate', () => {
       'step_metrics',
       'upload_parts',
       'uploads',
+      'wandb_runs',
       'webhook_deliveries',
       'webhook_endpoints',
     ]);

@@ -212,6 +212,16 @@ describe('jobs', () => {
     expect((await listEvents(db, job.id, { limit: 10 })).data.map((event) => event.message)).toEqual(['Created']);
   });
 
+  it('have a run on Weights & Biases for each integration, once', async () => {
+    const integrations = [{ type: 'wandb' }, { type: 'wandb' }];
+    const job = await newJob({ integrations });
+    expect((await getJob(db, projectId, job.id))?.integrations).toEqual(integrations);
+    expect((await listJobs(db, projectId, { limit: 1 })).data[0]?.integrations).toEqual(integrations);
+    await newJob({ id: job.id, integrations });
+    expect(await db.wandbRun.count({ where: { jobId: job.id } })).toBe(2);
+    expect((await newJob()).integrations).toBeNull();
+  });
+
   it('need files that exist', async () => {
     const file = await newFile();
     await expect(newJob({ trainingFileId: 'file-none' })).rejects.toThrow(FileMissingError);

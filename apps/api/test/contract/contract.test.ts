@@ -21,7 +21,7 @@ let worker: ProtocolWorker;
 let sent = 0;
 
 beforeAll(async () => {
-  const api = await startTestApi();
+  const api = await startTestApi({ wandb: true });
   // Completions are asked for here, not what they say.
   worker = await startProtocolWorker(api.db, says('one', ' answer'), { heartbeatAt: new Date(Date.now() + 3_600_000) });
   world = await makeWorld(api);

@@ -42,6 +42,8 @@ const grader = {
   reference: '{{item.a}}',
 };
 
+const wandb = { type: 'wandb', wandb: { project: 'p', name: 'n', entity: 'e', tags: ['t'] } };
+
 const toolCall = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
 
 const weights = { 'manifest.json': Buffer.from('{}'), 'merged/model.safetensors': Buffer.from('weights') };
@@ -201,7 +203,7 @@ export async function makeWorld(api: TestApi): Promise<World> {
       createFineTuningJob: () => ({
         body: jobBody(
           reinforcement,
-          { suffix: 's', seed: 1, metadata: { a: 'b' }, validation_file: reinforcement },
+          { suffix: 's', seed: 1, metadata: { a: 'b' }, validation_file: reinforcement, integrations: [wandb] },
           { group_size: 4, lora: { rank: 4 }, ips: { exponent: 1 }, max_steps: 2 },
         ),
       }),
@@ -212,7 +214,7 @@ export async function makeWorld(api: TestApi): Promise<World> {
       resumeFineTuningJob: async () => ofJob(await paused()),
       forkFineTuningJob: () => ({
         ...ofJob(),
-        body: { checkpoint: 1, hyperparameters: { max_steps: 3 }, suffix: 'f' },
+        body: { checkpoint: 1, hyperparameters: { max_steps: 3 }, suffix: 'f', integrations: [wandb] },
       }),
       listFineTuningEvents: () => ({ ...ofJob(), query: 'limit=2' }),
       listFineTuningMetrics: () => ({ ...ofJob(), query: 'limit=1&every_nth_step=1' }),

@@ -1,6 +1,7 @@
 /**
- * Whether serving stays within POLYMODE_INFERENCE_MEMORY_MB: clients ask for completions of all lengths, of which some say
- * nothing of their length, and a process of its own serves them, whose resident memory is looked at all the while. The last line is JSON.
+ * Whether serving stays within POLYMODE_INFERENCE_MEMORY_MB: clients ask for completions of all lengths, every eighth says
+ * nothing of their length, and a process of its own serves them, whose resident memory is looked at all the while. What one short
+ * answer takes beside weights is of node, onnxruntime and compiled graphs, and not of the budget. The last line is JSON.
  *
  *     node apps/worker/bench/memory.mjs [--layers 6] [--budgets 400,700,1200] [--clients 48] [--requests 2] [--most 300] [--threads 1]
  *
@@ -47,19 +48,26 @@ async function bench() {
     );
     for (const budgetMb of values.budgets.split(',').map(Number)) {
       const settings = { dir, path, databaseUrl: database.url, budgetMb, threads };
-      const child = fork(import.meta.filename, [JSON.stringify(settings)]);
+      const child = fork(import.meta.filename, [JSON.stringify(settings)], { execArgv: ['--expose-gc'] });
       const told = await new Promise((resolve) => child.once('message', resolve));
       const resident = async () =>
         Number(/^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${child.pid}/status`, 'utf8'))[1]) / 1024;
       const idle = await resident();
+      const figure = async (name) => {
+        const figures = await (await fetch(`${told.url}/metrics`)).text();
+        return Number(new RegExp(`^polymode_inference_${name} (\\S+)`, 'm').exec(figures)?.[1] ?? 0);
+      };
+      await ask(told, basename(path), 0, 1);
+      // What loading has left lies there until it is collected.
+      child.send('collect');
+      await new Promise((resolve) => child.once('message', resolve));
+      const engine = (await resident()) - idle - (await figure('model_bytes')) / 2 ** 20;
       let [peak, running, promised, watching] = [0, 0, 0, true];
       const watch = (async () => {
         for (; watching; await new Promise((resolve) => setTimeout(resolve, 20))) {
           peak = Math.max(peak, await resident());
-          const figures = await (await fetch(`${told.url}/metrics`)).text();
-          const of = (name) => Number(new RegExp(`^polymode_inference_${name} (\\S+)`, 'm').exec(figures)?.[1] ?? 0);
-          running = Math.max(running, of('rows\\{state="running"\\}'));
-          promised = Math.max(promised, (of('model_bytes') + of('cache_bytes')) / 2 ** 20);
+          running = Math.max(running, await figure('rows\\{state="running"\\}'));
+          promised = Math.max(promised, ((await figure('model_bytes')) + (await figure('cache_bytes'))) / 2 ** 20);
         }
       })();
       const began = performance.now();
@@ -82,7 +90,8 @@ async function bench() {
       await new Promise((resolve) => child.once('exit', resolve));
       const result = {
         budgetMb,
-        residentMb: peak - idle,
+        residentMb: peak - idle - engine,
+        engineMb: engine,
         promisedMb: promised,
         rows: running,
         tokensPerSecond: tokens / seconds,
@@ -90,7 +99,7 @@ async function bench() {
       };
       results.push(result);
       console.log(
-        `budget ${budgetMb} MiB: resident ${result.residentMb.toFixed(0)} over ${idle.toFixed(0)} when idle, promised ${promised.toFixed(0)}, ` +
+        `budget ${budgetMb} MiB: resident ${result.residentMb.toFixed(0)} beside ${(idle + engine).toFixed(0)} of node and the engine, promised ${promised.toFixed(0)}, ` +
           `${running} rows at most, ${result.tokensPerSecond.toFixed(0)} tokens/s, ${JSON.stringify(outcomes)}`,
       );
     }
@@ -102,7 +111,7 @@ async function bench() {
 }
 
 async function ask({ url, token }, model, n, most) {
-  const length = 1 + ((n * 89) % most);
+  const length = most > 1 && n % 8 === 7 ? null : 1 + ((n * 89) % most);
   const prompt = Array.from({ length: 8 + ((n * 37) % 200) }, (_, k) => 3 + ((7 * n + 31 * k) % 40_000));
   const response = await fetch(`${url}/generate`, {
     method: 'POST',
@@ -110,7 +119,14 @@ async function ask({ url, token }, model, n, most) {
     body: JSON.stringify({
       ...{ model, baseModel: model, checkpointId: null, input: { type: 'tokens', tokens: prompt }, n: 1, seed: n },
       ...{ maxTokens: length, temperature: 1, topP: 1, presencePenalty: 0, frequencyPenalty: 0 },
-      ...{ logitBias: [], stop: [], logprobs: null, echo: false, format: { type: 'text' } },
+      // Those that say nothing of their length end by themselves after some 100 tokens.
+      ...{
+        logitBias: length === null ? [[0, 6]] : [],
+        stop: [],
+        logprobs: null,
+        echo: false,
+        format: { type: 'text' },
+      },
     }),
   });
   const text = await response.text();
@@ -134,7 +150,12 @@ async function serve({ dir, path, databaseUrl, budgetMb, threads }) {
     owner,
   });
   const { token } = await db.inferenceWorker.findUniqueOrThrow({ where: { id: owner } });
-  process.once('message', async () => {
+  process.on('message', async (wish) => {
+    if (wish === 'collect') {
+      globalThis.gc();
+      process.send('collected');
+      return;
+    }
     await service.stop();
     await disconnectDatabase(db);
     process.disconnect();

@@ -11,6 +11,7 @@ export interface CompletionRoom {
   /** in messages */
   readonly model: string;
   readonly config: Parameters<typeof samplingBytes>[0];
+  readonly pieceTokens: number;
   /** of weights and caches */
   readonly budgetBytes: number;
   /** of the model's weights, and of the base model's under an adapter */
@@ -25,13 +26,14 @@ export interface CompletionRoom {
  * @throws InferenceError 503 where memory does for fewer than are wanted
  */
 export function completionRoom(
-  { model, config, budgetBytes, weightBytes }: CompletionRoom,
+  { model, config, pieceTokens, budgetBytes, weightBytes }: CompletionRoom,
   promptTokens: number,
   wanted: number | null,
   most: number,
 ): number {
   const free = budgetBytes - weightBytes;
-  const bytes = (maxTokens: number): number => samplingBytes(config, { prompts: 1, promptTokens, rows: 1, maxTokens });
+  const bytes = (maxTokens: number): number =>
+    samplingBytes(config, { prompts: 1, promptTokens, rows: 1, maxTokens, pieceTokens });
   const least = wanted ?? 1;
   if (bytes(least) > free) {
     throw new InferenceError(

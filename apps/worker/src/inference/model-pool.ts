@@ -18,6 +18,7 @@ import { InferenceError } from './inference-error.js';
 import { MemoryBudget, StuckError } from './memory-budget.js';
 import { mib } from './mib.js';
 import { type ModelSource, trainedBytes } from './model-source.js';
+import { pieceOf, segmentOf } from './pace.js';
 import { TokenTexts } from './token-texts.js';
 
 /** Which model: a base model, or one with what a checkpoint holds. */
@@ -66,11 +67,6 @@ interface Slot {
 
 /** Completions that advance together at most, however much memory there is. */
 const MOST_ROWS = 64;
-/** Seconds between two moments at which requests join and texts are heard of. */
-const SEGMENT_SECONDS = 0.1;
-/** Weights that are read in a second: every token of a batch reads all of them. One thread of a server's processor does so. */
-const BYTES_PER_SECOND = 10e9;
-const MOST_SEGMENT_TOKENS = 16;
 const IDLE_MS = 300_000;
 
 /**
@@ -297,7 +293,9 @@ export class ModelPool {
       await policy.drop().catch(() => {});
       throw error;
     }
-    const { segmentTokens = segmentOf(bytesOf(parameterShapes(policy.config))) } = this.options;
+    const bytes = bytesOf(parameterShapes(policy.config));
+    const { segmentTokens = segmentOf(bytes) } = this.options;
+    const pieceTokens = pieceOf(bytes);
     const memory = this.budget.open();
     const claim = (bytes: number, joining: boolean): boolean => {
       try {
@@ -306,7 +304,10 @@ export class ModelPool {
         throw cause instanceof StuckError ? this.noRoom(`what ${nameOf(slot.name)} is to say`, bytes) : cause;
       }
     };
-    const batch = new RunningBatch(policy, { maxRows: MOST_ROWS, segmentTokens, memory: { ...memory, claim } });
+    const batch = new RunningBatch(policy, {
+      ...{ maxRows: MOST_ROWS, segmentTokens, pieceTokens },
+      memory: { ...memory, claim },
+    });
     this.batches.add(batch);
     slot.unload = async () => {
       this.batches.delete(batch);
@@ -319,6 +320,7 @@ export class ModelPool {
     const room = {
       model: nameOf(slot.name),
       config: policy.config,
+      pieceTokens,
       budgetBytes: this.options.budgetBytes,
       weightBytes: slot.bytes + (under?.bytes ?? 0),
     };
@@ -393,17 +395,6 @@ export class ModelPool {
   private newPrefix(): string {
     return `model ${this.prefixes++}/`;
   }
-}
-
-/**
- * Tokens of a segment. The last bits of an answer depend on their number, so it goes by the model's size, and not by how fast
- * it happens to run: equal requests have equal answers.
- *
- * @param bytes of the model's weights
- */
-export function segmentOf(bytes: number): number {
-  const seconds = bytes / BYTES_PER_SECOND;
-  return Math.max(1, Math.min(MOST_SEGMENT_TOKENS, Math.round(SEGMENT_SECONDS / seconds)));
 }
 
 function keyOf({ baseModel, checkpointId }: ModelName): string {

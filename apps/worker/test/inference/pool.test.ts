@@ -7,8 +7,9 @@ import { samplingBytes } from '@polymode/policy';
 import { findBaseModel } from '@polymode/policy/registry';
 import { createTrainer } from '@polymode/trainer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ModelPool, segmentOf } from '../../dist/inference/model-pool.js';
+import { ModelPool } from '../../dist/inference/model-pool.js';
 import { openModelSource } from '../../dist/inference/model-source.js';
+import { pieceOf, segmentOf } from '../../dist/inference/pace.js';
 import { chat, openPlace, type Place, referencePolicy, TINY, text, trainedBytes } from './place.js';
 
 let place: Place;
@@ -41,7 +42,7 @@ const said = (checkpoint: CheckpointRecord | null, maxTokens = 20) => ({
 
 /** Of the base model's shape, for a short prompt and so many tokens. */
 function cacheBytes(maxTokens: number): number {
-  return samplingBytes(config, { prompts: 1, promptTokens: 6, rows: 1, maxTokens });
+  return samplingBytes(config, { prompts: 1, promptTokens: 6, rows: 1, maxTokens, pieceTokens: 256 });
 }
 
 /** What a model by itself says, greedily. */
@@ -156,14 +157,11 @@ describe('models', () => {
   });
 
   it('never have more of the budget together than there is, however many ask, and say what each says alone', async () => {
-    const memoryBytes = 3 * baseBytes + cacheBytes(300);
+    const memoryBytes = 3 * baseBytes + cacheBytes(60);
     const server = await place.serve({ memoryBytes });
-    const requests = Array.from({ length: 24 }, (_, i) => ({
+    const requests = Array.from({ length: 12 }, (_, i) => ({
       ...{ ...said([null, fully, adapters[0]][i % 3]!), temperature: 1, seed: i },
-      ...{
-        maxTokens: i % 5 === 0 ? null : 20 + 11 * i,
-        logitBias: (i % 2 === 0 ? [[0, -100]] : []) as [number, number][],
-      },
+      ...{ maxTokens: i === 5 ? null : 20 + 3 * i, logitBias: (i % 2 === 0 ? [[0, -100]] : []) as [number, number][] },
     }));
     let most = 0;
     let watching = true;
@@ -255,9 +253,10 @@ describe('models', () => {
   });
 });
 
-it('segments are shorter for larger models', () => {
-  const parameters = [0.35e6, 56e6, 135e6, 500e6, 8e9];
-  expect(parameters.map((p) => segmentOf(4 * p))).toEqual([16, 4, 2, 1, 1]);
+it('segments and pieces of prompts are shorter for larger models', () => {
+  const parameters = [0.35e6, 25e6, 56e6, 135e6, 500e6, 8e9];
+  expect(parameters.map((p) => segmentOf(4 * p))).toEqual([16, 10, 4, 2, 1, 1]);
+  expect(parameters.map((p) => pieceOf(4 * p))).toEqual([256, 128, 64, 64, 64, 64]);
 });
 
 it('a job that trains in the same process goes on while requests are answered', async () => {

@@ -27,7 +27,12 @@ export interface Claimant {
 }
 
 /** Bytes of caches, and of the work on them, when rows have said so much. */
-export function claimOf(config: ModelConfig, claimants: readonly Claimant[], said: (row: Row) => number): number {
+export function claimOf(
+  config: ModelConfig,
+  pieceTokens: number | null,
+  claimants: readonly Claimant[],
+  said: (row: Row) => number,
+): number {
   let bytes = 0;
   // The two kinds of rows advance apart.
   for (const masked of [false, true]) {
@@ -41,7 +46,7 @@ export function claimOf(config: ModelConfig, claimants: readonly Claimant[], sai
       rows += own.length;
       maxTokens = Math.max(maxTokens, ...own.map(said));
     }
-    if (rows > 0) bytes += samplingBytes(config, { prompts: copies.size, promptTokens, rows, maxTokens });
+    if (rows > 0) bytes += samplingBytes(config, { prompts: copies.size, promptTokens, rows, maxTokens, pieceTokens });
   }
   return bytes;
 }

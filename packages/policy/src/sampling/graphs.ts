@@ -4,6 +4,8 @@ import {
   concat,
   constant,
   equal,
+  type Feed,
+  type Fetch,
   gatherRows,
   greater,
   input,
@@ -20,7 +22,7 @@ import {
 } from '@polymode/autodiff';
 import type { ModelConfig } from '../config.js';
 import { type Cache, decoder } from '../transformer/decoder.js';
-import { sequenceHidden } from '../transformer/hidden.js';
+import { continuedHidden, sequenceHidden } from '../transformer/hidden.js';
 import type { ParameterTensors } from '../transformer/parameters.js';
 import type { RotaryTables } from '../transformer/rotary.js';
 import { vocabularyLogits } from '../transformer/statistics.js';
@@ -30,6 +32,18 @@ import { type DrawFeatures, drawer } from './draw.js';
 export function cacheNames(config: ModelConfig, of: string): string[] {
   const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => i);
   return ['keys', 'values'].flatMap((part) => layers.map((i) => `${of}.${part}.${i}`));
+}
+
+/** Feeds of a cache's inputs from variables. */
+export function cacheFeeds(config: ModelConfig, of: string, from: string): Record<string, Feed> {
+  const variables = cacheNames(config, from);
+  return Object.fromEntries(cacheNames(config, of).map((name, i) => [name, { variable: variables[i]! }]));
+}
+
+/** Fetches of a cache's outputs that keep them as variables. */
+export function cacheFetches(config: ModelConfig, of: string, as: string): Record<string, Fetch> {
+  const variables = cacheNames(config, as);
+  return Object.fromEntries(cacheNames(config, of).map((name, i) => [name, { variable: variables[i]! }]));
 }
 
 /** A cache as graph inputs, float32 [rows, K, columns, D]. */
@@ -69,6 +83,45 @@ export function prefillGraph(
   return {
     ...cacheOutputs(config, 'prompt', cache),
     logits: vocabularyLogits(config, fewRows(parameters), gatherRows(hidden, input('last', 'int32', ['M']))),
+  };
+}
+
+/**
+ * Reads a piece of one long prompt.
+ *
+ * Inputs: `tokens` and `positions` int32 [1, T], padded on the right; unless it begins the prompt, the caches `before.*` [1, K, P, D]
+ * of all before it, `columns` int32 [P + T]: 0, 1, …, and `cosines` and `sines` where positions are rotary; if it ends the prompt,
+ * `last` int32 [M]: length − 1.
+ * Outputs: the caches `read.*` [1, K, P + T, D]; if it ends the prompt, `logits` [M, V] of its next token.
+ */
+export function pieceGraph(
+  config: ModelConfig,
+  parameters: ParameterTensors,
+  length: number,
+  { begins, ends }: { readonly begins: boolean; readonly ends: boolean },
+): Record<string, Tensor> {
+  const [tokens, positions] = ['tokens', 'positions'].map((name) => input(name, 'int32', [1, length])) as [
+    Tensor,
+    Tensor,
+  ];
+  const { hidden, layers } = begins
+    ? sequenceHidden(config, parameters, tokens, positions)
+    : continuedHidden(config, parameters, tokens, positions, {
+        ...cacheOf(
+          config,
+          cacheNames(config, 'before').map((name) =>
+            input(name, 'float32', [1, config.numKeyValueHeads, 'P', config.headDim]),
+          ),
+        ),
+        columns: input('columns', 'int32', [`P+${length}`]),
+        rotary: rotaryInputs(config),
+      });
+  const cache = { keys: layers.map((l) => l.keys), values: layers.map((l) => l.values) };
+  return {
+    ...cacheOutputs(config, 'read', cache),
+    ...(ends && {
+      logits: vocabularyLogits(config, fewRows(parameters), gatherRows(hidden, input('last', 'int32', ['M']))),
+    }),
   };
 }
 

@@ -1,8 +1,10 @@
 import type { Policy } from '../policy.js';
 import { uniforms } from '../random.js';
 import { type CacheMemory, claimOf } from './cache-memory.js';
-import { Lane, type LanePrompt } from './lane.js';
+import { Lane } from './lane.js';
+import { COLUMNS } from './lengths.js';
 import { type Alternative, type Completion, checkOptions, type SamplingOptions } from './options.js';
+import type { LanePrompt } from './prompt-reader.js';
 import { Row } from './row.js';
 
 /** Rows that a batch holds at most; more wait for their turn. */
@@ -53,6 +55,11 @@ export interface RunningBatchOptions {
    * @defaultValue 16
    */
   readonly segmentTokens?: number;
+  /**
+   * Longer prompts are read in pieces of so many tokens, a multiple of 64, between segments of what runs. The last bits of a
+   * result depend on it. @defaultValue none: all that join are read before others go on
+   */
+  readonly pieceTokens?: number;
 }
 
 /** One request's rows, and who waits for them. */
@@ -82,8 +89,11 @@ interface Job {
 export class RunningBatch {
   private readonly maxRows: number;
   private readonly memory: CacheMemory | null;
+  private readonly pieceTokens: number | null;
   private readonly free: Lane;
   private readonly masked: Lane;
+  /** how long rows took for their last segment */
+  private segmentMs = 0;
   private waiting: Job[] = [];
   private running: Job[] = [];
   private turning: Promise<void> | null = null;
@@ -97,16 +107,20 @@ export class RunningBatch {
     private readonly policy: Policy,
     options: RunningBatchOptions = {},
   ) {
-    const { maxRows = MAX_ROWS, segmentTokens = SEGMENT_TOKENS, memory = null } = options;
+    const { maxRows = MAX_ROWS, segmentTokens = SEGMENT_TOKENS, memory = null, pieceTokens = null } = options;
     for (const [name, value] of Object.entries({ maxRows, segmentTokens })) {
       if (!Number.isInteger(value) || value < 1)
         throw new RangeError(`${name} is ${value}, but must be a positive integer`);
     }
+    if (pieceTokens !== null && !(pieceTokens >= COLUMNS && pieceTokens % COLUMNS === 0)) {
+      throw new RangeError(`pieceTokens is ${pieceTokens}, but must be a multiple of ${COLUMNS}`);
+    }
     const { sessions } = policy;
     this.maxRows = maxRows;
     this.memory = memory;
-    this.free = new Lane(policy, sessions, segmentTokens, false, maxRows);
-    this.masked = new Lane(policy, sessions, 1, true, maxRows);
+    this.pieceTokens = pieceTokens;
+    this.free = new Lane(policy, sessions, segmentTokens, false, maxRows, pieceTokens);
+    this.masked = new Lane(policy, sessions, 1, true, maxRows, pieceTokens);
   }
 
   /**
@@ -135,6 +149,10 @@ export class RunningBatch {
     return { completions, cancel };
   }
 
+  private get lanes(): readonly Lane[] {
+    return [this.free, this.masked];
+  }
+
   /** Completions that are being said now, and those that wait for room. */
   get load(): { readonly running: number; readonly waiting: number } {
     return { running: openRows(this.running), waiting: openRows(this.waiting) };
@@ -146,8 +164,7 @@ export class RunningBatch {
     this.fail(new Error('the batch was closed'));
     this.wake();
     await this.turning;
-    await this.free.close();
-    await this.masked.close();
+    for (const lane of this.lanes) await lane.close();
   }
 
   private rowsOf({ prompt, n = 1, random, firstSample = 0, options }: SamplingRequest): Row[] {
@@ -178,13 +195,15 @@ export class RunningBatch {
       // What is added in the same turn of the event loop joins together.
       await Promise.resolve();
       while (this.waiting.length > 0 || this.running.length > 0) {
-        await this.admit();
+        this.admit();
+        this.report();
+        await this.read();
         this.report();
         this.setBackWhatHasNoRoom();
-        for (const lane of [this.free, this.masked]) if (lane.rows.length > 0) await lane.advance();
+        await this.advance();
         this.report();
         // Caches need not lie there until the next request.
-        for (const lane of [this.free, this.masked]) if (lane.rows.length === 0) await lane.close();
+        for (const lane of this.lanes) if (lane.rows.length === 0 && !lane.reading) await lane.close();
         await this.stalled;
         // A callback or a message may want to add or cancel something.
         await new Promise((resolve) => setImmediate(resolve));
@@ -194,7 +213,7 @@ export class RunningBatch {
     } catch (error) {
       this.fail(error instanceof Error ? error : new Error(String(error)));
       this.turning = null;
-      await Promise.allSettled([this.free.close(), this.masked.close()]);
+      await Promise.allSettled(this.lanes.map((lane) => lane.close()));
       this.memory?.release();
     }
     if (this.waiting.length > 0) this.turning ??= this.turn();
@@ -204,7 +223,7 @@ export class RunningBatch {
    * Takes in what waits, in its order, while there is room for its rows: prompts fill memory from when they are read. A
    * request larger than the batch is let in when the batch is empty. Prompts that are equal are read once.
    */
-  private async admit(): Promise<void> {
+  private admit(): void {
     const jobs = this.waiting.filter((job) => openRows([job]) === 0);
     this.waiting = this.waiting.filter((job) => openRows([job]) > 0);
     const copies = new Map<string, number>();
@@ -242,8 +261,24 @@ export class RunningBatch {
         if (here.length === 0) continue;
         prompts.set(copy, { tokens: prompt, rows: [...(prompts.get(copy)?.rows ?? []), ...here] });
       }
-      if (prompts.size > 0) await lane.join([...prompts.values()]);
+      if (prompts.size > 0) lane.join([...prompts.values()]);
     }
+  }
+
+  /** Reads what has joined: all of it, or with pieces for as long as the last segment took, and one run of each lane at least. */
+  private async read(): Promise<void> {
+    const began = performance.now();
+    const goesOn = (): boolean => this.pieceTokens === null || performance.now() - began < this.segmentMs;
+    do {
+      for (const lane of this.lanes) if (lane.reading) await lane.read();
+    } while (this.lanes.some((lane) => lane.reading) && goesOn());
+  }
+
+  private async advance(): Promise<void> {
+    const began = performance.now();
+    const lanes = this.lanes.filter((lane) => lane.rows.length > 0);
+    for (const lane of lanes) await lane.advance();
+    if (lanes.length > 0) this.segmentMs = performance.now() - began;
   }
 
   /**
@@ -252,7 +287,8 @@ export class RunningBatch {
    */
   private claim(jobs: readonly Job[], joining: boolean): boolean {
     if (this.memory === null) return true;
-    const { config } = this.policy;
+    const bytes = (of: readonly Job[], said: (row: Row) => number): number =>
+      claimOf(this.policy.config, this.pieceTokens, of, said);
     const reached = new Map(jobs.flatMap((job) => job.rows.map((row) => [row, job.reached] as const)));
     const said = (row: Row): number => {
       const soon = row.tokens.length + SEGMENT_TOKENS + 1;
@@ -260,8 +296,8 @@ export class RunningBatch {
       return Math.min(row.options.maxTokens, hoped);
     };
     const first = jobs.find((job) => openRows([job]) > 0);
-    const whole = first === undefined ? 0 : claimOf(config, [first], (row) => row.options.maxTokens);
-    return this.memory.claim(Math.max(whole, claimOf(config, jobs, said)), joining);
+    const whole = first === undefined ? 0 : bytes([first], (row) => row.options.maxTokens);
+    return this.memory.claim(Math.max(whole, bytes(jobs, said)), joining);
   }
 
   /**

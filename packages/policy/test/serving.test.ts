@@ -208,7 +208,7 @@ describe('a batch that shares its memory', () => {
   }
 
   it.each([
-    ['alike', Number.POSITIVE_INFINITY, 1.05],
+    ['alike', Number.POSITIVE_INFINITY, 1.02],
     ['of which some have masks', 3, 2.1],
   ])(
     'never has more than there is for rows %s, and answers each as if it were alone, told once',
@@ -216,7 +216,7 @@ describe('a batch that shares its memory', () => {
       const lengths = Array.from({ length: 24 }, (_, i) => 340 - ((i * 89) % 320));
       const free = await ask(undefined, lengths, masked);
       const expected = await free.completions;
-      const bytes = Math.ceil(share * alone(340));
+      const bytes = Math.ceil(share * alone(256, 8));
       const { own, seen } = memory(bytes);
       const bound = await ask(own, lengths, masked);
       expect(await bound.completions).toEqual(expected);

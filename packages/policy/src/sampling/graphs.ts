@@ -143,11 +143,11 @@ export function firstTokenGraph(config: ModelConfig, features: DrawFeatures): Re
 /**
  * A few tokens of every row in one ONNX Loop, which ends when all rows have: read what was said last, draw the next.
  *
- * Inputs (N prompts, B rows, S rounds at most, E stop tokens a row at most):
- * - the caches `prompt.*` [N, K, P, D] and `past.*` [B, K, C, D]; P and C are multiples of 64
+ * Inputs (N prompts, B rows of which A say something, S rounds at most, E stop tokens a row at most):
+ * - the caches `prompt.*` [N, K, P, D] and `past.*` [A, K, C, D]; P and C are multiples of 64
  * - `prompt_lengths` int32 [N]; `prompt_columns` int32 [P]; `row_at` int32 [N, G]; `place_of` int32 [B]; `apart` int64 [5];
  *   `together` int64 [4]: see `SharedPrompts`
- * - `past_lengths` int32 [B]; `past_columns` int32 [C]: see `Past`
+ * - `past_lengths` and `past_row_at` int32 [A]; `past_place_of` int32 [B]; `past_columns` int32 [C]: see `Past`
  * - `positions` int32 [B]: where the last token stands; `last` int32 [B]: that token
  * - `left` int32 [B]: tokens that a row may still say, 0 for one that has ended
  * - `rounds` int64 scalar ≤ S; `slots` int32 [S]: 0, 1, …; `uniforms` float32 [S, B]
@@ -161,7 +161,7 @@ export function segmentGraph(
   parameters: ParameterTensors,
   features: DrawFeatures,
 ): Record<string, Tensor> {
-  const [placeOf, pastLengths, positions, last, left] = ['place_of', 'past_lengths', 'positions', 'last', 'left'].map(
+  const [placeOf, pastPlaceOf, positions, last, left] = ['place_of', 'past_place_of', 'positions', 'last', 'left'].map(
     (name) => input(name, 'int32', ['B']),
   ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
   const slots = input('slots', 'int32', ['S']);
@@ -181,8 +181,10 @@ export function segmentGraph(
       together: input('together', 'int64', [4]),
     },
     past: {
-      ...cacheInputs(config, 'past', 'B', 'C'),
-      lengths: pastLengths,
+      ...cacheInputs(config, 'past', 'A', 'C'),
+      lengths: input('past_lengths', 'int32', ['A']),
+      rowAt: input('past_row_at', 'int32', ['A']),
+      placeOf: pastPlaceOf,
       columns: input('past_columns', 'int32', ['C']),
     },
     positions,

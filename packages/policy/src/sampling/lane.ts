@@ -10,7 +10,7 @@ import type { SessionCache } from './sessions.js';
 
 /** Where a row's tokens lie in the caches of the last segment. */
 interface Slot {
-  /** row of the past caches */
+  /** row of the past caches, and of the segment's */
   readonly row: number;
   /** tokens in the past caches; what it said in the last segment comes after */
   readonly past: number;
@@ -22,7 +22,7 @@ let lanes = 0;
  * Rows that advance together, a segment of tokens at a time. Prompts and rows may join between segments; rows leave when
  * they have ended, and a prompt when its last row has, so neither costs anything from then on.
  *
- * The caches are variables of the engine. Prompts: [N, K, P, D]. What rows said before the last segment: [B, K, C, D]. The
+ * The caches are variables of the engine. Prompts: [N, K, P, D]. What A rows said before the last segment: [A, K, C, D]. The
  * last segment itself: [B, K, S, D]; the next one begins by gathering the rows that go on from these two.
  */
 export class Lane {
@@ -146,7 +146,7 @@ export class Lane {
     if (this.prompts.some((p) => !isRunning(p))) await this.takeIn([], null);
     const batch: (Row | null)[] = [...rows];
     while (batch.length % STREAMED_ROWS !== 0) batch.push(null);
-    await this.gatherPast(batch);
+    await this.gatherPast(rows);
 
     const features = featuresOf(rows, this.masked);
     const { config, paddingToken } = this.policy;
@@ -174,7 +174,15 @@ export class Lane {
         ...cacheFeeds(config, 'past', `${this.name}.past`),
         ...this.promptFeeds(batch),
         ...rotary,
-        past_lengths: ints((r) => r.tokens.length - 1),
+        past_lengths: int32(
+          rows.map((r) => r.tokens.length - 1),
+          [rows.length],
+        ),
+        past_row_at: counting(rows.length),
+        past_place_of: int32(
+          batch.map((row, b) => (row === null ? 0 : b)),
+          [batch.length],
+        ),
         past_columns: counting(this.past.columns),
         positions: ints((r) => r.prompt.length + r.tokens.length - 1),
         last: ints((r) => r.tokens.at(-1)!),
@@ -196,20 +204,20 @@ export class Lane {
   }
 
   /** The past of rows in a new order, with what they said in the last segment. */
-  private async gatherPast(batch: readonly (Row | null)[]): Promise<void> {
+  private async gatherPast(rows: readonly Row[]): Promise<void> {
     const before = this.past;
-    const said = Math.max(...batch.map((row) => (row === null ? 0 : row.tokens.length - 1)));
+    const said = Math.max(...rows.map((row) => row.tokens.length - 1));
     const columns = multiple(Math.max(said, 1), COLUMNS);
-    const index = this.indices(batch.length, columns, (b, k, c, groups) => {
-      const row = batch[b];
-      const slot = row == null ? undefined : this.slots.get(row);
-      if (slot === undefined || row == null || c >= row.tokens.length - 1) return 0;
+    const index = this.indices(rows.length, columns, (b, k, c, groups) => {
+      const row = rows[b]!;
+      const slot = this.slots.get(row);
+      if (slot === undefined || c >= row.tokens.length - 1) return 0;
       if (c < slot.past) return (slot.row * groups + k) * before.columns + c;
       return before.rows * groups * before.columns + (slot.row * groups + k) * this.segmentLength + c - slot.past;
     });
     const [past, segment] = this.slots.size === 0 ? [null, null] : [`${this.name}.past`, `${this.name}.segment`];
     await this.rearrange(past, segment, index, 'past');
-    this.past = { rows: batch.length, columns };
+    this.past = { rows: rows.length, columns };
     this.slots.clear();
   }
 

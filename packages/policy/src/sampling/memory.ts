@@ -28,10 +28,11 @@ const UNCOLLECTED = 64e6;
 export function samplingBytes(config: ModelConfig, size: SamplingSize): number {
   const { numHiddenLayers, numAttentionHeads: heads, numKeyValueHeads: groups, headDim } = config;
   const perToken = 4 * 2 * numHiddenLayers * groups * headDim;
-  const batch = multiple(Math.min(size.rows, MAX_ROWS), 16);
+  const rows = Math.min(size.rows, MAX_ROWS);
+  const batch = multiple(rows, 16);
   // What was said before the last segment: its own tokens are in no past.
   const said = Math.max(1, SEGMENT_TOKENS * Math.floor((size.maxTokens - 2) / SEGMENT_TOKENS));
-  const past = batch * multiple(said, COLUMNS) * perToken;
+  const past = rows * multiple(said, COLUMNS) * perToken;
   const segment = batch * SEGMENT_TOKENS * perToken;
   const prompts = size.prompts * multiple(size.promptTokens, COLUMNS) * perToken;
 

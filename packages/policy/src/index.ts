@@ -57,6 +57,7 @@ export {
 } from './policy.js';
 export { type Draw, normals, philox4x32, seededPermutation, uniforms } from './random.js';
 export { readSafetensors, readWeights, SafetensorsError, safetensorsChunks, writeSafetensors } from './safetensors.js';
+export type { CacheMemory } from './sampling/cache-memory.js';
 export { type SamplingSize, samplingBytes } from './sampling/memory.js';
 export { type Alternative, checkOptions } from './sampling/options.js';
 export { type PromptScores, promptLogProbabilities, scorePrompt } from './sampling/prompt-scores.js';

@@ -7,6 +7,7 @@ import {
   Policy,
   promptLogProbabilities,
   RunningBatch,
+  type RunningBatchOptions,
   type SamplingOptions,
 } from '@polymode/policy';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -91,8 +92,12 @@ function makeRequests(count: number): { prompt: number[]; seed: number; options:
   }));
 }
 
-async function together(policy: Policy, requests: ReturnType<typeof makeRequests>): Promise<Completion[]> {
-  const batch = new RunningBatch(policy);
+async function together(
+  policy: Policy,
+  requests: ReturnType<typeof makeRequests>,
+  bounds: RunningBatchOptions = {},
+): Promise<Completion[]> {
+  const batch = new RunningBatch(policy, bounds);
   const all = requests.map(({ prompt, seed, options }) => batch.add({ prompt, random: seed, options }));
   const made = await Promise.all(all.map((r) => r.completions));
   await batch.close();
@@ -143,6 +148,90 @@ describe.each(Object.entries(models))('a completion of %s', (_, [config, setting
       const error = Math.max(...scored.map((l, c) => Math.abs(l - logProbabilities[c]!)));
       expect(error, `request ${i}`).toBeLessThan(3e-5);
     }
+  });
+});
+
+describe.each(Object.entries(models))('a long prompt of %s, read in pieces', (_, [shape, settings]) => {
+  const config = { ...shape, maxPositionEmbeddings: 420 } as ModelConfig;
+  const whole = numbers(5);
+  const prompt = (length: number): number[] => Array.from({ length }, () => Math.floor(whole() * 23));
+  // Shorter than a piece, of whole pieces, a token more, and up to the end of the context.
+  const lengths = [9, 64, 65, 128, 129, 200, 30, 257, 320, 400, 65];
+  const requests = lengths.map((length, i) => ({
+    prompt: prompt(length),
+    seed: i,
+    options: {
+      maxTokens: length === 400 ? 20 : 12 + i,
+      stopTokens: [],
+      ...(i % 4 === 3 ? { allowed: () => null } : {}),
+    },
+  }));
+  const pieces = { pieceTokens: 64 };
+
+  it('has the log-probabilities of one that is read in one go', async () => {
+    const policy = await openPolicy(config, settings);
+    const made = await together(policy, requests, pieces);
+    for (const [i, { tokens, logProbabilities }] of made.entries()) {
+      const scored = await policy.logProbabilities([{ prompt: requests[i]!.prompt, completion: tokens }], 1);
+      const error = Math.max(...scored.map((l, c) => Math.abs(l - logProbabilities[c]!)));
+      expect(error, `a prompt of ${lengths[i]}`).toBeLessThan(3e-5);
+    }
+    const atOnce = await together(policy, requests);
+    expect(made.map((c) => c.tokens)).toEqual(atOnce.map((c) => c.tokens));
+  });
+
+  it('is answered the same, to the bit, whatever else is read and said meanwhile', async () => {
+    const policy = await openPolicy(config, settings);
+    const made = await together(policy, requests, pieces);
+    expect((await together(policy, requests.toReversed(), pieces)).toReversed()).toEqual(made);
+    for (const i of [2, 5, 9]) expect(await together(policy, [requests[i]!], pieces)).toEqual([made[i]]);
+    expect(await together(policy, requests, { ...pieces, maxRows: 3 })).toEqual(made);
+  });
+});
+
+describe('prompts read in pieces', () => {
+  it('let others speak in between', async () => {
+    const policy = await openPolicy(tinyConfig({ maxPositionEmbeddings: 2000 }));
+    const batch = new RunningBatch(policy, { pieceTokens: 64, segmentTokens: 1 });
+    const heard: string[] = [];
+    const options = { stopTokens: [], maxTokens: 60 };
+    const note = (who: string) => () => heard.push(who);
+    const speaking = batch.add({
+      prompt: [1],
+      random: 1,
+      options: { ...options, maxTokens: 200 },
+      onProgress: note('a'),
+    });
+    while (heard.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    heard.length = 0;
+    const prompt = Array.from({ length: 64 * 25 }, (_, i) => i % 23);
+    const long = batch.add({ prompt, random: 2, options, onProgress: note('long') });
+    const short = batch.add({ prompt: [7, 7], random: 3, options, onProgress: note('short') });
+    await Promise.all([speaking, long, short].map((r) => r.completions));
+    // Of 25 pieces each stops the others for a segment's time or for one piece.
+    expect(heard.indexOf('short')).toBeLessThan(heard.indexOf('long'));
+    expect(heard.slice(0, heard.indexOf('long')).filter((who) => who === 'a').length).toBeGreaterThan(2);
+    await batch.close();
+  });
+
+  it('are given up when nobody waits for them, and leave nothing in the engine', async () => {
+    const policy = await openPolicy(tinyConfig({ maxPositionEmbeddings: 2000 }));
+    const batch = new RunningBatch(policy, { pieceTokens: 64, segmentTokens: 1 });
+    const before = (await policy.engine.memory()).variableCount;
+    const options = { stopTokens: [], maxTokens: 40 };
+    const prompt = Array.from({ length: 1900 }, (_, i) => i % 23);
+    const speaking = batch.add({ prompt: [1], random: 1, options, onProgress: () => given.cancel() });
+    const given = batch.add({ prompt, random: 2, options });
+    expect((await given.completions)[0]!.tokens).toEqual([]);
+    expect((await speaking.completions)[0]!.tokens).toHaveLength(40);
+    await batch.close();
+    expect((await policy.engine.memory()).variableCount).toBe(before);
+  });
+
+  it('end at multiples of 64', async () => {
+    const policy = await openPolicy(tinyConfig());
+    for (const pieceTokens of [0, 32, 65])
+      expect(() => new RunningBatch(policy, { pieceTokens })).toThrow('pieceTokens');
   });
 });
 

@@ -1,11 +1,13 @@
 import { Engine } from '@polymode/autodiff';
 import {
+  type CacheMemory,
   initialAdapter,
   type LoraOptions,
   Policy,
   RunningBatch,
   type SamplingOptions,
   SessionCache,
+  samplingBytes,
   scorePrompt,
   type Weights,
 } from '@polymode/policy';
@@ -148,35 +150,122 @@ describe('log-probabilities that are told', () => {
   });
 });
 
-describe('a batch with a bound on the tokens that it holds', () => {
-  it('lets requests wait until there is room, and answers them alike', async () => {
-    const policy = new Policy(config, engine, { prefix: 'bound/', paddingToken: 0 });
-    await policy.setWeights(randomWeights(config, 6));
-    const ask = async (maxHeldTokens: number | undefined) => {
-      const batch = new RunningBatch(policy, maxHeldTokens === undefined ? {} : { maxHeldTokens });
-      let most = 0;
-      const requests = [1, 2, 3, 4].map((random) =>
-        batch.add({
-          prompt: Array.from({ length: 50 }, (_, i) => (i * random) % config.vocabSize),
-          random,
-          options: { maxTokens: 60, stopTokens: [] },
-          onProgress: () => {
-            most = Math.max(most, batch.load.running);
-          },
-        }),
-      );
-      expect(batch.load).toEqual({ running: 0, waiting: 4 });
-      const completions = await Promise.all(requests.map((r) => r.completions));
-      await batch.close();
-      return { most, completions };
+describe('a batch that shares its memory', () => {
+  /** So many bytes and no more, some of them now and then another's. */
+  function memory(bytes: number) {
+    const seen = { most: 0, held: 0, refused: 0, others: 0 };
+    let listeners: (() => void)[] = [];
+    const own: CacheMemory = {
+      claim: (asked, joining) => {
+        if (asked > seen.held && asked + seen.others > bytes) {
+          seen.refused += joining ? 0 : 1;
+          return false;
+        }
+        seen.held = asked;
+        seen.most = Math.max(seen.most, asked);
+        return true;
+      },
+      release: () => {
+        seen.held = 0;
+      },
+      freed: () => new Promise((resolve) => listeners.push(resolve)),
     };
-    const free = await ask(undefined);
-    expect(free.most).toBe(4);
-    const bound = await ask(110);
-    expect(bound.most).toBe(2);
-    expect(bound.completions).toEqual(free.completions);
-    // One that is larger than the bound is let in when it is alone.
-    expect((await ask(20)).most).toBe(1);
+    const lend = (count: number): void => {
+      seen.others = count;
+      const heard = listeners;
+      listeners = [];
+      for (const listener of heard) listener();
+    };
+    return { own, seen, lend };
+  }
+  let policy: Policy;
+  beforeAll(async () => {
+    policy = new Policy(config, engine, { prefix: 'bound/', paddingToken: 0 });
+    await policy.setWeights(randomWeights(config, 6));
+  });
+  const alone = (maxTokens: number, rows = 1) =>
+    samplingBytes(config, { prompts: rows, promptTokens: 50, rows, maxTokens });
+  const anything = new Uint32Array(Math.ceil(config.vocabSize / 32)).fill(0xffffffff);
+
+  async function ask(own: CacheMemory | undefined, lengths: readonly number[], masked = 2) {
+    const batch = new RunningBatch(policy, { ...(own === undefined ? {} : { memory: own }) });
+    const heard = lengths.map((): { tokens: number[]; logs: number[] } => ({ tokens: [], logs: [] }));
+    let most = 0;
+    const requests = lengths.map((maxTokens, i) =>
+      batch.add({
+        prompt: Array.from({ length: 50 }, (_, k) => (k * (i + 1)) % config.vocabSize),
+        random: i,
+        // Those with masks advance apart.
+        options: { maxTokens, stopTokens: [], ...((i + 1) % masked === 0 ? { allowed: () => anything } : {}) },
+        onProgress: (_, { tokens, logProbabilities }) => {
+          heard[i]!.tokens.push(...tokens);
+          heard[i]!.logs.push(...logProbabilities);
+          most = Math.max(most, batch.load.running);
+        },
+      }),
+    );
+    return { batch, heard, completions: Promise.all(requests.map((r) => r.completions)), most: () => most, requests };
+  }
+
+  it.each([
+    ['alike', Number.POSITIVE_INFINITY, 1.02],
+    ['of which some have masks', 3, 2.1],
+  ])(
+    'never has more than there is for rows %s, and answers each as if it were alone, told once',
+    async (_, masked, share) => {
+      const lengths = Array.from({ length: 24 }, (_, i) => 340 - ((i * 89) % 320));
+      const free = await ask(undefined, lengths, masked);
+      const expected = await free.completions;
+      const bytes = Math.ceil(share * alone(256, 8));
+      const { own, seen } = memory(bytes);
+      const bound = await ask(own, lengths, masked);
+      expect(await bound.completions).toEqual(expected);
+      for (const [i, [one]] of expected.entries()) {
+        expect(bound.heard[i]!.tokens).toEqual(one!.tokens);
+        expect(bound.heard[i]!.logs).toEqual([...one!.logProbabilities]);
+      }
+      expect(seen.most).toBeLessThanOrEqual(bytes);
+      expect(bound.most()).toBeLessThan(free.most());
+      // Some were let in, outgrew the memory with the others and began anew.
+      if (masked > lengths.length) expect(seen.refused).toBeGreaterThan(0);
+      await bound.batch.close();
+      await free.batch.close();
+      expect(seen.held).toBe(0);
+    },
+  );
+
+  it('waits with nothing in hand while others have it all, and goes on when they give it back', async () => {
+    const { own, seen, lend } = memory(alone(60));
+    lend(1);
+    const { batch, completions, requests } = await ask(own, [60, 60]);
+    requests[1]!.cancel();
+    expect((await requests[1]!.completions)[0]!.tokens).toEqual([]);
+    expect([batch.load.waiting, seen.held]).toEqual([1, 0]);
+    lend(0);
+    expect((await completions)[0]![0]!.tokens).toHaveLength(60);
+    await batch.close();
+  });
+
+  it('fails the request for which there will be no memory, and no other', async () => {
+    const { own } = memory(alone(60));
+    const claim = (bytes: number, joining: boolean): boolean => {
+      if (bytes > alone(60)) throw new Error('never');
+      return own.claim(bytes, joining);
+    };
+    const { batch, requests, completions } = await ask({ ...own, claim }, [60, 300]);
+    await expect(completions).rejects.toThrow('never');
+    expect((await requests[0]!.completions)[0]!.tokens).toHaveLength(60);
+    await batch.close();
+  });
+
+  it('ends at once when it is closed while it waits', async () => {
+    const { own, lend } = memory(alone(60));
+    lend(1);
+    const { batch, completions } = await ask(own, [60]);
+    const ended = expect(completions).rejects.toThrow('was closed');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await batch.close();
+    await ended;
   });
 });
 

@@ -10,7 +10,9 @@ export interface InferenceLoad {
   readonly models: number;
   /** of their weights */
   readonly modelBytes: number;
-  /** most that these may be */
+  /** that the caches of completions may take */
+  readonly cacheBytes: number;
+  /** most that these may be together */
   readonly budgetBytes: number;
 }
 
@@ -89,7 +91,8 @@ export function createInferenceMetrics(load: () => InferenceLoad): InferenceMetr
   for (const [name, help, of] of [
     ['models', 'Base models, adapters and fully trained checkpoints that are loaded', 'models'],
     ['model_bytes', 'Bytes of the weights that are loaded', 'modelBytes'],
-    ['budget_bytes', 'Most bytes that loaded weights may take', 'budgetBytes'],
+    ['cache_bytes', 'Bytes set aside for the caches of completions', 'cacheBytes'],
+    ['budget_bytes', 'Most bytes that weights and caches may take together', 'budgetBytes'],
   ] as const) {
     new Gauge({
       name: `polymode_inference_${name}`,

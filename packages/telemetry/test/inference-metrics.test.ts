@@ -2,7 +2,7 @@ import { createInferenceMetrics } from '@polymode/telemetry';
 import { expect, it } from 'vitest';
 
 it('figures of an inference server come in Prometheus’ text format, the load as it is when they are asked for', async () => {
-  const load = { running: 0, waiting: 0, models: 0, modelBytes: 0, budgetBytes: 1e9 };
+  const load = { running: 0, waiting: 0, models: 0, modelBytes: 0, cacheBytes: 0, budgetBytes: 1e9 };
   const metrics = createInferenceMetrics(() => load);
   metrics.request('tiny', 'completed', 12);
   metrics.firstToken('tiny', 0.03);
@@ -10,7 +10,7 @@ it('figures of an inference server come in Prometheus’ text format, the load a
   metrics.completion('tiny', 1, 0); // no rate: nothing came after its first
   metrics.request('tiny', 'cancelled', 0);
   metrics.loaded('tiny', 2);
-  Object.assign(load, { running: 3, waiting: 2, models: 1, modelBytes: 1234 });
+  Object.assign(load, { running: 3, waiting: 2, models: 1, modelBytes: 1234, cacheBytes: 567 });
   const lines = (await metrics.text()).split('\n');
   expect(metrics.contentType).toMatch(/^text\/plain/);
   for (const line of [
@@ -27,6 +27,7 @@ it('figures of an inference server come in Prometheus’ text format, the load a
     'polymode_inference_rows{state="waiting"} 2',
     'polymode_inference_models 1',
     'polymode_inference_model_bytes 1234',
+    'polymode_inference_cache_bytes 567',
     'polymode_inference_budget_bytes 1000000000',
   ]) {
     expect(lines).toContain(line);

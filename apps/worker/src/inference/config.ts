@@ -9,7 +9,7 @@ export interface InferenceConfig {
   readonly url: string | undefined;
   /** of its engine */
   readonly threads: number;
-  /** most bytes of weights that are loaded */
+  /** most bytes of weights and of the caches of completions */
   readonly memoryBytes: number;
   /** without a request until models and engine are let go */
   readonly idleSeconds: number;
@@ -19,7 +19,7 @@ export interface InferenceConfig {
   readonly metricsToken: string | undefined;
 }
 
-/** The share of the memory there is that weights may take where nothing is said: training wants some too. */
+/** The share of the memory there is that serving may take where nothing is said: training wants some too. */
 const MEMORY_SHARE = 0.4;
 
 /**

@@ -1,6 +1,7 @@
 import type { GenerateEvent, GenerateRequest } from '@polymode/contracts';
 import { type RunningRequest, type SamplingOptions, scorePrompt } from '@polymode/policy';
 import type { InferenceMetrics } from '@polymode/telemetry';
+import { completionRoom } from './completion-room.js';
 import { constrained } from './constrained.js';
 import { InferenceError } from './inference-error.js';
 import type { LoadedModel, ModelPool } from './model-pool.js';
@@ -59,18 +60,23 @@ async function answer(
   const { send, gone } = listener;
   checkBiases(model, request);
   const { tools, allowed } = constrained(model, request);
-  const maxTokens = room(request, prompt.length, model.policy.config.maxPositionEmbeddings);
+  const context = room(request, prompt.length, model.policy.config.maxPositionEmbeddings);
+  const maxTokens = context === 0 ? 0 : completionRoom(model.room, prompt.length, request.maxTokens, context);
   const options = samplingOptions(model, request, maxTokens, allowed(maxTokens));
   const scored = request.echo ? await echoOf(model, request, prompt) : { text: null, logprobs: null };
   if (gone.aborted) return;
   const indices = Array.from({ length: request.n }, (_, i) => i);
+  let told = false;
+  // With the first token, and not before: until then a request may turn out not to fit, and another worker may take it.
+  const tell = (): void => {
+    if (!told) send({ type: 'prompt', tokens: prompt.length, ...scored });
+    told = true;
+  };
   if (maxTokens === 0) {
-    send({ type: 'prompt', tokens: prompt.length, ...scored });
+    tell();
     for (const index of indices) send({ type: 'finish', index, reason: 'length', toolCalls: [], tokens: 0 });
   } else {
-    const running = indices.map((index) => started(model, request, { prompt, options, tools, index }, listener));
-    // Nothing is reported before the next turn of the event loop.
-    send({ type: 'prompt', tokens: prompt.length, ...scored });
+    const running = indices.map((index) => started(model, request, { prompt, options, tools, index, tell }, listener));
     const cancel = (): void => {
       for (const { running: row } of running) row.cancel();
     };
@@ -100,13 +106,15 @@ interface Wanted {
   readonly options: SamplingOptions;
   readonly tools: boolean;
   readonly index: number;
+  /** called before the first event */
+  readonly tell: () => void;
 }
 
 /** Starts one completion. Each is a request of its own to the batch, so that it is heard of as soon as it ends. */
 function complete(
   { batch, texts, tokenizer }: LoadedModel,
   request: GenerateRequest,
-  { prompt, options, tools, index }: Wanted,
+  { prompt, options, tools, index, tell }: Wanted,
   { metrics, arrived, send, gone }: Listener,
 ): { running: RunningRequest; ended: Promise<void> } {
   const { stopTokens } = tokenizer;
@@ -123,6 +131,7 @@ function complete(
       if (gone.aborted) return;
       if (first === null) {
         first = performance.now();
+        tell();
         metrics.firstToken(request.baseModel, (first - arrived) / 1000);
       }
       const delta = utterance.progress(progress);
@@ -134,6 +143,7 @@ function complete(
     const now = performance.now();
     metrics.completion(request.baseModel, completion!.tokens.length, (now - (first ?? now)) / 1000);
     if (gone.aborted) return;
+    tell();
     for (const event of utterance.end(completion!)) send(event);
   });
   return { running, ended };

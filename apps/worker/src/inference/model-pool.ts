@@ -8,13 +8,17 @@ import {
   readModel,
   readModelDescription,
   SessionCache,
-  samplingBytes,
   type Tokenizer,
   tokenizerOf,
 } from '@polymode/policy';
 import type { BaseModel } from '@polymode/policy/registry';
+import type { InferenceLoad } from '@polymode/telemetry';
+import type { CompletionRoom } from './completion-room.js';
 import { InferenceError } from './inference-error.js';
+import { MemoryBudget, StuckError } from './memory-budget.js';
+import { mib } from './mib.js';
 import { type ModelSource, trainedBytes } from './model-source.js';
+import { pieceOf, segmentOf } from './pace.js';
 import { TokenTexts } from './token-texts.js';
 
 /** Which model: a base model, or one with what a checkpoint holds. */
@@ -29,13 +33,15 @@ export interface LoadedModel {
   readonly batch: RunningBatch;
   readonly tokenizer: Tokenizer;
   readonly texts: TokenTexts;
+  /** for `completionRoom` */
+  readonly room: CompletionRoom;
 }
 
 export interface ModelPoolOptions {
   readonly source: ModelSource;
   /** made when a model is first asked for, and again when that one has failed */
   readonly openEngine: () => Engine;
-  /** most bytes that weights may take */
+  /** most bytes that weights and the caches of completions may take */
   readonly budgetBytes: number;
   /** tokens between two moments at which requests may join @defaultValue by the model's size, see `segmentOf` */
   readonly segmentTokens?: number;
@@ -61,14 +67,6 @@ interface Slot {
 
 /** Completions that advance together at most, however much memory there is. */
 const MOST_ROWS = 64;
-/** The share of the budget that the caches of one model's completions may take beside it, at a length that is common. */
-const CACHE_SHARE = 0.5;
-const COMMON_TOKENS = 512;
-/** Seconds between two moments at which requests join and texts are heard of. */
-const SEGMENT_SECONDS = 0.1;
-/** Weights that are read in a second: every token of a batch reads all of them. One thread of a server's processor does so. */
-const BYTES_PER_SECOND = 10e9;
-const MOST_SEGMENT_TOKENS = 16;
 const IDLE_MS = 300_000;
 
 /**
@@ -79,7 +77,7 @@ const IDLE_MS = 300_000;
 export class ModelPool {
   private readonly slots = new Map<string, Slot>();
   private readonly source: ModelSource;
-  private readonly budgetBytes: number;
+  private readonly budget: MemoryBudget;
   private engine: Engine | null = null;
   private clock = 0;
   private leases = 0;
@@ -91,7 +89,11 @@ export class ModelPool {
 
   constructor(private readonly options: ModelPoolOptions) {
     this.source = options.source;
-    this.budgetBytes = options.budgetBytes;
+    this.budget = new MemoryBudget({
+      bytes: options.budgetBytes,
+      weights: () => this.weightBytes,
+      evict: () => this.evictIdle(),
+    });
   }
 
   /**
@@ -111,6 +113,7 @@ export class ModelPool {
         return { model: await slot.loading, release: once(() => this.released(slot)) };
       } catch (error) {
         slot.users--;
+        this.budget.changed();
         throw error;
       }
     } catch (error) {
@@ -127,14 +130,15 @@ export class ModelPool {
       .sort();
   }
 
-  get load(): { running: number; waiting: number; models: number; modelBytes: number; budgetBytes: number } {
+  get load(): InferenceLoad {
     let [running, waiting] = [0, 0];
     for (const batch of this.batches) {
       running += batch.load.running;
       waiting += batch.load.waiting;
     }
     const { length: models } = this.loaded;
-    return { running, waiting, models, modelBytes: this.usedBytes, budgetBytes: this.budgetBytes };
+    const { budgetBytes } = this.options;
+    return { running, waiting, models, modelBytes: this.weightBytes, cacheBytes: this.budget.cacheBytes, budgetBytes };
   }
 
   /** Fails what runs, and frees everything. */
@@ -147,12 +151,13 @@ export class ModelPool {
 
   private readonly batches = new Set<RunningBatch>();
 
-  private get usedBytes(): number {
+  private get weightBytes(): number {
     return [...this.slots.values()].reduce((sum, slot) => sum + slot.bytes, 0);
   }
 
   private released(slot: Slot): void {
     slot.users--;
+    this.budget.changed();
     this.leaseEnded();
   }
 
@@ -251,7 +256,7 @@ export class ModelPool {
       await this.makeRoom(slot, bytesOf(shapes));
       const sessions = this.adapterSessions(baseSlot, engine, JSON.stringify(shapes));
       const policy = new Policy(config, engine, { ...options, sessions });
-      const opened = await this.opened(slot, policy, base.tokenizer, () => policy.setAdapter(weights));
+      const opened = await this.opened(slot, policy, base.tokenizer, () => policy.setAdapter(weights), baseSlot);
       const { unload } = slot;
       slot.unload = async () => {
         baseSlot.users--;
@@ -280,6 +285,7 @@ export class ModelPool {
     policy: Policy,
     tokenizer: Tokenizer,
     fill: () => Promise<void>,
+    under?: Slot,
   ): Promise<LoadedModel> {
     try {
       await fill();
@@ -287,58 +293,75 @@ export class ModelPool {
       await policy.drop().catch(() => {});
       throw error;
     }
-    const { segmentTokens = segmentOf(bytesOf(parameterShapes(policy.config))) } = this.options;
-    const maxRows = this.rowsOf(policy);
-    // Where answers grow longer than is common, fewer are let in.
-    const maxHeldTokens = maxRows * 2 * COMMON_TOKENS;
-    const batch = new RunningBatch(policy, { maxRows, maxHeldTokens, segmentTokens });
+    const bytes = bytesOf(parameterShapes(policy.config));
+    const { segmentTokens = segmentOf(bytes) } = this.options;
+    const pieceTokens = pieceOf(bytes);
+    const memory = this.budget.open();
+    const claim = (bytes: number, joining: boolean): boolean => {
+      try {
+        return memory.claim(bytes, joining);
+      } catch (cause) {
+        throw cause instanceof StuckError ? this.noRoom(`what ${nameOf(slot.name)} is to say`, bytes) : cause;
+      }
+    };
+    const batch = new RunningBatch(policy, {
+      ...{ maxRows: MOST_ROWS, segmentTokens, pieceTokens },
+      memory: { ...memory, claim },
+    });
     this.batches.add(batch);
     slot.unload = async () => {
       this.batches.delete(batch);
       await batch.close();
+      memory.close();
       if (policy.lora === null) policy.sessions.clear();
       for (const sessions of this.graphs.get(slot)?.values() ?? []) sessions.clear();
       await policy.drop();
     };
-    return { policy, batch, tokenizer, texts: new TokenTexts(tokenizer) };
-  }
-
-  /** As many completions at a time as the caches have room for. */
-  private rowsOf({ config }: Policy): number {
-    const tokens = Math.min(COMMON_TOKENS, Math.floor(config.maxPositionEmbeddings / 2));
-    let rows = MOST_ROWS;
-    const bytes = (): number => samplingBytes(config, { prompts: rows, promptTokens: tokens, rows, maxTokens: tokens });
-    while (rows > 1 && bytes() > CACHE_SHARE * this.budgetBytes) rows /= 2;
-    return rows;
+    const room = {
+      model: nameOf(slot.name),
+      config: policy.config,
+      pieceTokens,
+      budgetBytes: this.options.budgetBytes,
+      weightBytes: slot.bytes + (under?.bytes ?? 0),
+    };
+    return { policy, batch, tokenizer, texts: new TokenTexts(tokenizer), room };
   }
 
   /**
-   * Evicts models that nobody uses until so many bytes fit, and takes them for the slot.
+   * Takes so many bytes for the slot's weights once they fit.
    *
    * @throws InferenceError 503
    */
   private async makeRoom(slot: Slot, bytes: number): Promise<void> {
-    while (this.usedBytes + bytes > this.budgetBytes) {
-      const idle = [...this.slots.values()].filter((s) => s.users === 0 && s.unload !== null && s !== slot);
-      if (idle.length === 0) throw this.noRoom(slot.name, bytes);
-      this.evict(idle.reduce((oldest, s) => (s.usedAt < oldest.usedAt ? s : oldest)));
+    try {
+      await this.budget.roomForWeights(bytes, () => {
+        slot.bytes = bytes;
+      });
+    } catch (cause) {
+      throw cause instanceof StuckError ? this.noRoom(nameOf(slot.name), bytes) : cause;
     }
-    slot.bytes = bytes;
     await this.freeing;
   }
 
-  private noRoom({ baseModel, checkpointId }: ModelName, bytes: number): InferenceError {
-    const name = checkpointId === null ? baseModel : `checkpoint ${checkpointId} of ${baseModel}`;
-    const used = this.usedBytes;
+  private noRoom(what: string, bytes: number): InferenceError {
+    const used = this.weightBytes;
     const why =
       used === 0
         ? 'Set POLYMODE_INFERENCE_MEMORY_MB higher, or take a smaller model'
         : `models that are in use take ${mib(used)}. Try again when they have answered, or set POLYMODE_INFERENCE_MEMORY_MB higher`;
     return new InferenceError(
       503,
-      `${name} needs ${mib(bytes)} MiB of memory, and this worker may use ${mib(this.budgetBytes)}. ${why}.`,
+      `${what} needs ${mib(bytes)} MiB of memory, and this worker may use ${mib(this.options.budgetBytes)}. ${why}.`,
       { code: 'insufficient_memory' },
     );
+  }
+
+  /** The model used longest ago, of those that nobody uses. */
+  private evictIdle(): boolean {
+    const idle = [...this.slots.values()].filter((s) => s.users === 0 && s.unload !== null);
+    if (idle.length === 0) return false;
+    this.evict(idle.reduce((oldest, s) => (s.usedAt < oldest.usedAt ? s : oldest)));
+    return true;
   }
 
   private evict(slot: Slot): void {
@@ -374,26 +397,17 @@ export class ModelPool {
   }
 }
 
-/**
- * Tokens of a segment. The last bits of an answer depend on their number, so it goes by the model's size, and not by how fast
- * it happens to run: equal requests have equal answers.
- *
- * @param bytes of the model's weights
- */
-export function segmentOf(bytes: number): number {
-  const seconds = bytes / BYTES_PER_SECOND;
-  return Math.max(1, Math.min(MOST_SEGMENT_TOKENS, Math.round(SEGMENT_SECONDS / seconds)));
-}
-
 function keyOf({ baseModel, checkpointId }: ModelName): string {
   return checkpointId === null ? `base ${baseModel}` : `checkpoint ${checkpointId}`;
+}
+
+function nameOf({ baseModel, checkpointId }: ModelName): string {
+  return checkpointId === null ? baseModel : `checkpoint ${checkpointId} of ${baseModel}`;
 }
 
 function bytesOf(shapes: Readonly<Record<string, readonly number[]>>): number {
   return Object.values(shapes).reduce((sum, shape) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
 }
-
-const mib = (bytes: number): string => (Math.ceil((10 * bytes) / 2 ** 20) / 10).toLocaleString('en');
 
 function notFound(message: string): InferenceError {
   return new InferenceError(404, message, { param: 'model', code: 'model_not_found' });

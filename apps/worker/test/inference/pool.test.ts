@@ -3,18 +3,21 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Engine } from '@polymode/autodiff';
 import type { CheckpointRecord } from '@polymode/db';
+import { samplingBytes } from '@polymode/policy';
 import { findBaseModel } from '@polymode/policy/registry';
 import { createTrainer } from '@polymode/trainer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ModelPool, segmentOf } from '../../dist/inference/model-pool.js';
+import { ModelPool } from '../../dist/inference/model-pool.js';
 import { openModelSource } from '../../dist/inference/model-source.js';
-import { chat, openPlace, type Place, type Refusal, referencePolicy, TINY, text, trainedBytes } from './place.js';
+import { pieceOf, segmentOf } from '../../dist/inference/pace.js';
+import { chat, openPlace, type Place, referencePolicy, TINY, text, trainedBytes } from './place.js';
 
 let place: Place;
 let adapters: [CheckpointRecord, CheckpointRecord];
 let fully: CheckpointRecord;
 /** of the base model's weights */
 let baseBytes: number;
+let config: Parameters<typeof samplingBytes>[0];
 
 beforeAll(async () => {
   place = await openPlace();
@@ -22,6 +25,7 @@ beforeAll(async () => {
   fully = await place.checkpoint('full', 3);
   const reference = await referencePolicy(place, null);
   baseBytes = reference.bytes;
+  config = reference.policy.config;
   await reference.close();
 });
 afterAll(async () => {
@@ -35,6 +39,11 @@ const said = (checkpoint: CheckpointRecord | null, maxTokens = 20) => ({
   temperature: 0,
   maxTokens,
 });
+
+/** Of the base model's shape, for a short prompt and so many tokens. */
+function cacheBytes(maxTokens: number): number {
+  return samplingBytes(config, { prompts: 1, promptTokens: 6, rows: 1, maxTokens, pieceTokens: 256 });
+}
 
 /** What a model by itself says, greedily. */
 async function expectedOf(checkpoint: CheckpointRecord | null): Promise<{ text: string; first: number }> {
@@ -85,7 +94,7 @@ describe('models', () => {
   });
 
   it('are let go when room is needed, the one used longest ago first, and come back', async () => {
-    const server = await place.serve({ memoryBytes: Math.floor(2.2 * baseBytes) });
+    const server = await place.serve({ memoryBytes: Math.floor(2.2 * baseBytes) + cacheBytes(20) });
     const first = (await server.generate(said(adapters[0]))).texts;
     await server.generate(said(fully));
     expect(await server.models()).toEqual([TINY, adapters[0].id, fully.id].sort());
@@ -98,38 +107,79 @@ describe('models', () => {
     expect(await modelBytes(server)).toBeLessThanOrEqual(2.2 * baseBytes);
   });
 
-  it('that do not fit are refused with what to change, and so are those for which others in use leave no room', async () => {
+  it('that do not fit are refused with what to change, alone or with what they are asked to say', async () => {
     const small = await place.serve({ memoryBytes: Math.floor(0.5 * baseBytes) });
     await expect(small.generate(said(null))).rejects.toMatchObject({
       status: 503,
       failure: { code: 'insufficient_memory', param: null },
       message: expect.stringMatching(/^polymode-tiny needs [\d.]+ MiB .*POLYMODE_INFERENCE_MEMORY_MB/),
     });
-    const server = await place.serve({ memoryBytes: Math.floor(1.5 * baseBytes) });
+    const some = await place.serve({ memoryBytes: baseBytes + cacheBytes(20) - 1 });
+    await expect(some.generate(said(null))).rejects.toMatchObject({
+      status: 503,
+      failure: { code: 'insufficient_memory' },
+      message: expect.stringMatching(/^A prompt of \d+ tokens with 20 more needs .*POLYMODE_INFERENCE_MEMORY_MB/),
+    });
+  });
+
+  it('wait for completions of others to end where these leave no room, and answer then', async () => {
+    const server = await place.serve({ memoryBytes: baseBytes + cacheBytes(900) });
+    const { texts } = await (await place.serve()).generate(said(fully));
     const hangUp = new AbortController();
     const input = text('a');
-    const long = await server.post({ input, n: 8, maxTokens: null, logitBias: [[0, -100]] }, { signal: hangUp.signal });
-    const reader = long.body!.getReader();
+    const endless = { input, n: 8, maxTokens: 900, logitBias: [[0, -100]] as [number, number][] };
+    const reader = (await server.post(endless, { signal: hangUp.signal })).body!.getReader();
     await reader.read();
-    await expect(server.generate(said(fully))).rejects.toMatchObject({
-      status: 503,
-      message: expect.stringMatching(/models that are in use/),
+    let answered = false;
+    const other = server.generate(said(fully)).then((answer) => {
+      answered = true;
+      return answer;
     });
+    await reader.read();
+    expect([answered, await server.models()]).toEqual([false, [TINY]]);
     hangUp.abort();
     await expect(reader.read()).rejects.toThrow();
-    await expect
-      .poll(
-        () =>
-          server.generate(said(fully)).then(
-            ({ texts }) => texts.length,
-            (e) => (e as Refusal).status,
-          ),
-        {
-          timeout: 20_000,
-        },
-      )
-      .toBe(1);
+    expect((await other).texts).toEqual(texts);
+    await server.generate({ ...said(fully), maxTokens: 820 });
     expect(await server.models()).toEqual([fully.id]);
+  });
+
+  it('that wait for each other answer one after the other, but for one that is told to come again', async () => {
+    // Room for two models, or for one and a completion.
+    const server = await place.serve({ memoryBytes: Math.floor(1.5 * baseBytes) + cacheBytes(20) });
+    const asked = [null, fully].map((checkpoint) => server.generate(said(checkpoint)));
+    const refused = (await Promise.allSettled(asked)).filter((one) => one.status === 'rejected');
+    for (const { reason } of refused) {
+      expect(reason).toMatchObject({ status: 503, message: expect.stringMatching(/models that are in use/) });
+    }
+    expect(refused.length).toBeLessThanOrEqual(1);
+    for (const checkpoint of [null, fully]) expect((await server.generate(said(checkpoint))).texts).toHaveLength(1);
+  });
+
+  it('never have more of the budget together than there is, however many ask, and say what each says alone', async () => {
+    const memoryBytes = 3 * baseBytes + cacheBytes(60);
+    const server = await place.serve({ memoryBytes });
+    const requests = Array.from({ length: 12 }, (_, i) => ({
+      ...{ ...said([null, fully, adapters[0]][i % 3]!), temperature: 1, seed: i },
+      ...{ maxTokens: i === 5 ? null : 20 + 3 * i, logitBias: (i % 2 === 0 ? [[0, -100]] : []) as [number, number][] },
+    }));
+    let most = 0;
+    let watching = true;
+    const watch = (async () => {
+      while (watching) {
+        const figures = await server.metrics();
+        most = Math.max(most, figures.polymode_inference_model_bytes! + figures.polymode_inference_cache_bytes!);
+      }
+    })();
+    const together = await Promise.all(requests.map((request) => server.generate(request)));
+    watching = false;
+    await watch;
+    expect(most).toBeLessThanOrEqual(memoryBytes);
+    expect(most).toBeGreaterThan(0.5 * memoryBytes);
+    for (const [i, request] of requests.entries()) {
+      expect((await server.generate(request)).texts).toEqual(together[i]!.texts);
+    }
+    await expect.poll(async () => (await server.metrics()).polymode_inference_cache_bytes).toBe(0);
   });
 
   it('whose checkpoint was deleted are not found any more, loaded or not', async () => {
@@ -203,9 +253,10 @@ describe('models', () => {
   });
 });
 
-it('segments are shorter for larger models', () => {
-  const parameters = [0.35e6, 56e6, 135e6, 500e6, 8e9];
-  expect(parameters.map((p) => segmentOf(4 * p))).toEqual([16, 4, 2, 1, 1]);
+it('segments and pieces of prompts are shorter for larger models', () => {
+  const parameters = [0.35e6, 25e6, 56e6, 135e6, 500e6, 8e9];
+  expect(parameters.map((p) => segmentOf(4 * p))).toEqual([16, 10, 4, 2, 1, 1]);
+  expect(parameters.map((p) => pieceOf(4 * p))).toEqual([256, 128, 64, 64, 64, 64]);
 });
 
 it('a job that trains in the same process goes on while requests are answered', async () => {

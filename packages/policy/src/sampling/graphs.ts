@@ -4,6 +4,8 @@ import {
   concat,
   constant,
   equal,
+  type Feed,
+  type Fetch,
   gatherRows,
   greater,
   input,
@@ -20,7 +22,7 @@ import {
 } from '@polymode/autodiff';
 import type { ModelConfig } from '../config.js';
 import { type Cache, decoder } from '../transformer/decoder.js';
-import { sequenceHidden } from '../transformer/hidden.js';
+import { continuedHidden, sequenceHidden } from '../transformer/hidden.js';
 import type { ParameterTensors } from '../transformer/parameters.js';
 import type { RotaryTables } from '../transformer/rotary.js';
 import { vocabularyLogits } from '../transformer/statistics.js';
@@ -30,6 +32,18 @@ import { type DrawFeatures, drawer } from './draw.js';
 export function cacheNames(config: ModelConfig, of: string): string[] {
   const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => i);
   return ['keys', 'values'].flatMap((part) => layers.map((i) => `${of}.${part}.${i}`));
+}
+
+/** Feeds of a cache's inputs from variables. */
+export function cacheFeeds(config: ModelConfig, of: string, from: string): Record<string, Feed> {
+  const variables = cacheNames(config, from);
+  return Object.fromEntries(cacheNames(config, of).map((name, i) => [name, { variable: variables[i]! }]));
+}
+
+/** Fetches of a cache's outputs that keep them as variables. */
+export function cacheFetches(config: ModelConfig, of: string, as: string): Record<string, Fetch> {
+  const variables = cacheNames(config, as);
+  return Object.fromEntries(cacheNames(config, of).map((name, i) => [name, { variable: variables[i]! }]));
 }
 
 /** A cache as graph inputs, float32 [rows, K, columns, D]. */
@@ -73,6 +87,45 @@ export function prefillGraph(
 }
 
 /**
+ * Reads a piece of one long prompt.
+ *
+ * Inputs: `tokens` and `positions` int32 [1, T], padded on the right; unless it begins the prompt, the caches `before.*` [1, K, P, D]
+ * of all before it, `columns` int32 [P + T]: 0, 1, …, and `cosines` and `sines` where positions are rotary; if it ends the prompt,
+ * `last` int32 [M]: length − 1.
+ * Outputs: the caches `read.*` [1, K, P + T, D]; if it ends the prompt, `logits` [M, V] of its next token.
+ */
+export function pieceGraph(
+  config: ModelConfig,
+  parameters: ParameterTensors,
+  length: number,
+  { begins, ends }: { readonly begins: boolean; readonly ends: boolean },
+): Record<string, Tensor> {
+  const [tokens, positions] = ['tokens', 'positions'].map((name) => input(name, 'int32', [1, length])) as [
+    Tensor,
+    Tensor,
+  ];
+  const { hidden, layers } = begins
+    ? sequenceHidden(config, parameters, tokens, positions)
+    : continuedHidden(config, parameters, tokens, positions, {
+        ...cacheOf(
+          config,
+          cacheNames(config, 'before').map((name) =>
+            input(name, 'float32', [1, config.numKeyValueHeads, 'P', config.headDim]),
+          ),
+        ),
+        columns: input('columns', 'int32', [`P+${length}`]),
+        rotary: rotaryInputs(config),
+      });
+  const cache = { keys: layers.map((l) => l.keys), values: layers.map((l) => l.values) };
+  return {
+    ...cacheOutputs(config, 'read', cache),
+    ...(ends && {
+      logits: vocabularyLogits(config, fewRows(parameters), gatherRows(hidden, input('last', 'int32', ['M']))),
+    }),
+  };
+}
+
+/**
  * The first token of rows whose prompts have been read.
  *
  * Inputs: `logits` [M, V]; `prompt_of` int32 [B]; `uniforms` float32 [1, B]; those of `drawer`.
@@ -90,11 +143,11 @@ export function firstTokenGraph(config: ModelConfig, features: DrawFeatures): Re
 /**
  * A few tokens of every row in one ONNX Loop, which ends when all rows have: read what was said last, draw the next.
  *
- * Inputs (N prompts, B rows, S rounds at most, E stop tokens a row at most):
- * - the caches `prompt.*` [N, K, P, D] and `past.*` [B, K, C, D]; P and C are multiples of 64
+ * Inputs (N prompts, B rows of which A say something, S rounds at most, E stop tokens a row at most):
+ * - the caches `prompt.*` [N, K, P, D] and `past.*` [A, K, C, D]; P and C are multiples of 64
  * - `prompt_lengths` int32 [N]; `prompt_columns` int32 [P]; `row_at` int32 [N, G]; `place_of` int32 [B]; `apart` int64 [5];
  *   `together` int64 [4]: see `SharedPrompts`
- * - `past_lengths` int32 [B]; `past_columns` int32 [C]: see `Past`
+ * - `past_lengths` and `past_row_at` int32 [A]; `past_place_of` int32 [B]; `past_columns` int32 [C]: see `Past`
  * - `positions` int32 [B]: where the last token stands; `last` int32 [B]: that token
  * - `left` int32 [B]: tokens that a row may still say, 0 for one that has ended
  * - `rounds` int64 scalar ≤ S; `slots` int32 [S]: 0, 1, …; `uniforms` float32 [S, B]
@@ -108,7 +161,7 @@ export function segmentGraph(
   parameters: ParameterTensors,
   features: DrawFeatures,
 ): Record<string, Tensor> {
-  const [placeOf, pastLengths, positions, last, left] = ['place_of', 'past_lengths', 'positions', 'last', 'left'].map(
+  const [placeOf, pastPlaceOf, positions, last, left] = ['place_of', 'past_place_of', 'positions', 'last', 'left'].map(
     (name) => input(name, 'int32', ['B']),
   ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
   const slots = input('slots', 'int32', ['S']);
@@ -128,8 +181,10 @@ export function segmentGraph(
       together: input('together', 'int64', [4]),
     },
     past: {
-      ...cacheInputs(config, 'past', 'B', 'C'),
-      lengths: pastLengths,
+      ...cacheInputs(config, 'past', 'A', 'C'),
+      lengths: input('past_lengths', 'int32', ['A']),
+      rowAt: input('past_row_at', 'int32', ['A']),
+      placeOf: pastPlaceOf,
       columns: input('past_columns', 'int32', ['C']),
     },
     positions,

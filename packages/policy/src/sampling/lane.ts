@@ -1,22 +1,16 @@
 import { type Feed, type Fetch, float32, int32, STREAMED_ROWS, type Value } from '@polymode/autodiff';
-import { positionRows } from '../batch.js';
 import type { Policy } from '../policy.js';
 import { rotaryValues } from '../transformer/rotary.js';
 import { drawFeeds, featureKey, featuresOf, uniformFeed } from './draw-feeds.js';
-import { cacheNames, firstTokenGraph, prefillGraph, rearrangeGraph, segmentGraph } from './graphs.js';
-import { COLUMNS, multiple, PREFILL_TOKENS, readLength } from './lengths.js';
+import { cacheFeeds, cacheFetches, cacheNames, firstTokenGraph, rearrangeGraph, segmentGraph } from './graphs.js';
+import { COLUMNS, counting, multiple } from './lengths.js';
+import { isRunning, type LanePrompt, PromptReader, type ReadPrompts } from './prompt-reader.js';
 import type { Row, SaidToken } from './row.js';
 import type { SessionCache } from './sessions.js';
 
-/** A prompt, and the rows that continue it. In a lane its cache is one row of the lane's prompt caches. */
-export interface LanePrompt {
-  readonly tokens: readonly number[];
-  readonly rows: readonly Row[];
-}
-
 /** Where a row's tokens lie in the caches of the last segment. */
 interface Slot {
-  /** row of the past caches */
+  /** row of the past caches, and of the segment's */
   readonly row: number;
   /** tokens in the past caches; what it said in the last segment comes after */
   readonly past: number;
@@ -28,11 +22,12 @@ let lanes = 0;
  * Rows that advance together, a segment of tokens at a time. Prompts and rows may join between segments; rows leave when
  * they have ended, and a prompt when its last row has, so neither costs anything from then on.
  *
- * The caches are variables of the engine. Prompts: [N, K, P, D]. What rows said before the last segment: [B, K, C, D]. The
+ * The caches are variables of the engine. Prompts: [N, K, P, D]. What A rows said before the last segment: [A, K, C, D]. The
  * last segment itself: [B, K, S, D]; the next one begins by gathering the rows that go on from these two.
  */
 export class Lane {
   private readonly name = `lane${lanes++}`;
+  private readonly reader: PromptReader;
   private prompts: LanePrompt[] = [];
   private readonly slots = new Map<Row, Slot>();
   private promptColumns = COLUMNS;
@@ -44,6 +39,7 @@ export class Lane {
   /**
    * @param segmentLength S. A row's last bits depend on it, and on nothing else here
    * @param masked rows of this lane may have masks, which asks for segments of one token
+   * @param pieceTokens see `PromptReaderOptions`
    */
   constructor(
     private readonly policy: Policy,
@@ -51,55 +47,35 @@ export class Lane {
     private readonly segmentLength: number,
     private readonly masked: boolean,
     private readonly maxRows: number,
-  ) {}
+    pieceTokens: number | null,
+  ) {
+    const rotaryFeeds = (reach: number): Promise<Record<string, Feed>> => this.rotaryFeeds(reach);
+    this.reader = new PromptReader(policy, sessions, { name: this.name, pieceTokens, rotaryFeeds });
+  }
 
   /** Rows that have not ended. */
   get rows(): Row[] {
     return this.prompts.flatMap((p) => p.rows).filter((r) => r.finishReason === null);
   }
 
-  /** Reads prompts and draws the first token of all their rows. */
-  async join(added: readonly LanePrompt[]): Promise<void> {
-    await this.begin();
-    const byLength = new Map<number, LanePrompt[]>();
-    for (const prompt of added) {
-      const length = readLength(prompt.tokens.length);
-      byLength.set(length, [...(byLength.get(length) ?? []), prompt]);
-    }
-    for (const [length, prompts] of byLength) {
-      const atOnce = Math.max(1, Math.floor(PREFILL_TOKENS / length));
-      for (let i = 0; i < prompts.length; i += atOnce) await this.read(prompts.slice(i, i + atOnce), length);
-    }
+  /** Has prompts read in the runs of `read` to come. */
+  join(added: readonly LanePrompt[]): void {
+    this.reader.add(added);
   }
 
-  private async read(added: readonly LanePrompt[], length: number): Promise<void> {
-    const { config, paddingToken } = this.policy;
-    const session = await this.sessions.get(
-      `prefill ${length}`,
-      () => prefillGraph(config, this.policy.parameterInputs(), length),
-      ['prompt.', 'logits'],
-    );
-    const tokens = new Int32Array(added.length * length).fill(paddingToken);
-    for (const [n, prompt] of added.entries()) tokens.set(prompt.tokens, n * length);
-    const last = new Int32Array(Math.ceil(added.length / STREAMED_ROWS) * STREAMED_ROWS);
-    for (const [n, prompt] of added.entries()) last[n] = n * length + prompt.tokens.length - 1;
-    const logits = `${this.name}.logits`;
-    await session.run(
-      {
-        ...this.policy.weightFeeds(),
-        tokens: int32(tokens, [added.length, length]),
-        positions: positionRows(added.length, length),
-        last: int32(last, [last.length]),
-      },
-      { ...this.kept('prompt', 'fresh'), logits: { variable: logits } },
-    );
-    await this.drawFirst(added, logits);
-    await this.policy.engine.drop([logits]);
-    await this.takeIn(
-      added.filter((p) => p.rows.some((r) => r.finishReason === null)),
-      added,
-      length,
-    );
+  /** Whether prompts are left to read. */
+  get reading(): boolean {
+    return this.reader.reading;
+  }
+
+  /** Reads once, and draws the first token of all rows whose prompts that reads to their end. */
+  async read(): Promise<void> {
+    await this.begin();
+    const read = await this.reader.next();
+    if (read === null) return;
+    await this.drawFirst(read.prompts, read.logits);
+    await this.policy.engine.drop([read.logits]);
+    await this.takeIn(read.prompts.filter(isRunning), read);
   }
 
   private async drawFirst(added: readonly LanePrompt[], logits: string): Promise<void> {
@@ -124,17 +100,21 @@ export class Lane {
     for (const [b, row] of rows.entries()) say(row, out, b, rows.length);
   }
 
-  /** The lane's prompts become those that go on, and the ones just read. @param read what `fresh` holds */
-  private async takeIn(added: readonly LanePrompt[], read: readonly LanePrompt[], length: number): Promise<void> {
+  /** The lane's prompts become those that go on, and the ones just read. */
+  private async takeIn(added: readonly LanePrompt[], read: ReadPrompts | null): Promise<void> {
     const staying = this.prompts.filter(isRunning);
-    if (added.length === 0 && staying.length === this.prompts.length) {
-      await this.drop('fresh');
-      return;
-    }
+    const dropRead = async (): Promise<void> => {
+      if (read !== null) await this.policy.engine.drop(cacheNames(this.policy.config, read.cache));
+    };
+    if (added.length === 0 && staying.length === this.prompts.length) return dropRead();
     const from = this.prompts.length === 0 ? 1 : this.prompts.length;
     const places = [
       ...staying.map((p) => ({ at: this.prompts.indexOf(p), columns: this.promptColumns, offset: 0 })),
-      ...added.map((p) => ({ at: read.indexOf(p), columns: length, offset: from * this.promptColumns })),
+      ...added.map((p) => ({
+        at: read!.prompts.indexOf(p),
+        columns: read!.columns,
+        offset: from * this.promptColumns,
+      })),
     ];
     const next: LanePrompt[] = [...staying, ...added];
     const columns = multiple(Math.max(COLUMNS, ...next.map((p) => p.tokens.length)), COLUMNS);
@@ -144,12 +124,12 @@ export class Lane {
       return offset * groups + (at * groups + k) * width + Math.min(c, width - 1);
     });
     await this.rearrange(
-      this.prompts.length === 0 ? null : 'prompt',
-      read.length === 0 ? null : 'fresh',
+      this.prompts.length === 0 ? null : `${this.name}.prompt`,
+      read?.cache ?? null,
       index,
       'prompt',
     );
-    if (read.length > 0) await this.drop('fresh');
+    await dropRead();
     this.prompts = next;
     this.promptColumns = columns;
   }
@@ -163,14 +143,15 @@ export class Lane {
       this.slots.clear();
       return;
     }
-    if (this.prompts.some((p) => !isRunning(p))) await this.takeIn([], [], 0);
+    if (this.prompts.some((p) => !isRunning(p))) await this.takeIn([], null);
     const batch: (Row | null)[] = [...rows];
     while (batch.length % STREAMED_ROWS !== 0) batch.push(null);
-    await this.gatherPast(batch);
+    await this.gatherPast(rows);
 
     const features = featuresOf(rows, this.masked);
     const { config, paddingToken } = this.policy;
-    const rotary = await this.rotaryFeeds(rows);
+    const reach = Math.max(...rows.map((r) => r.prompt.length + r.tokens.length)) + this.segmentLength;
+    const rotary = await this.rotaryFeeds(reach);
     // Nothing is waited for between this and its run: others that share the sessions may have it released.
     const session = await this.sessions.get(
       `segment ${featureKey(features)}`,
@@ -189,11 +170,19 @@ export class Lane {
     const out = await session.run(
       {
         ...this.policy.weightFeeds(),
-        ...this.fed('prompt', 'prompt'),
-        ...this.fed('past', 'past'),
+        ...cacheFeeds(config, 'prompt', `${this.name}.prompt`),
+        ...cacheFeeds(config, 'past', `${this.name}.past`),
         ...this.promptFeeds(batch),
         ...rotary,
-        past_lengths: ints((r) => r.tokens.length - 1),
+        past_lengths: int32(
+          rows.map((r) => r.tokens.length - 1),
+          [rows.length],
+        ),
+        past_row_at: counting(rows.length),
+        past_place_of: int32(
+          batch.map((row, b) => (row === null ? 0 : b)),
+          [batch.length],
+        ),
         past_columns: counting(this.past.columns),
         positions: ints((r) => r.prompt.length + r.tokens.length - 1),
         last: ints((r) => r.tokens.at(-1)!),
@@ -205,7 +194,7 @@ export class Lane {
         padding: int32([paddingToken], [1]),
         ...drawFeeds(batch, features, config.vocabSize),
       },
-      { ...this.kept('segment', 'segment'), ...returned(features.alternatives) },
+      { ...cacheFetches(config, 'segment', `${this.name}.segment`), ...returned(features.alternatives) },
     );
     for (const [b, row] of rows.entries()) {
       this.slots.set(row, { row: b, past: row.tokens.length - 1 });
@@ -215,20 +204,20 @@ export class Lane {
   }
 
   /** The past of rows in a new order, with what they said in the last segment. */
-  private async gatherPast(batch: readonly (Row | null)[]): Promise<void> {
+  private async gatherPast(rows: readonly Row[]): Promise<void> {
     const before = this.past;
-    const said = Math.max(...batch.map((row) => (row === null ? 0 : row.tokens.length - 1)));
+    const said = Math.max(...rows.map((row) => row.tokens.length - 1));
     const columns = multiple(Math.max(said, 1), COLUMNS);
-    const index = this.indices(batch.length, columns, (b, k, c, groups) => {
-      const row = batch[b];
-      const slot = row == null ? undefined : this.slots.get(row);
-      if (slot === undefined || row == null || c >= row.tokens.length - 1) return 0;
+    const index = this.indices(rows.length, columns, (b, k, c, groups) => {
+      const row = rows[b]!;
+      const slot = this.slots.get(row);
+      if (slot === undefined || c >= row.tokens.length - 1) return 0;
       if (c < slot.past) return (slot.row * groups + k) * before.columns + c;
       return before.rows * groups * before.columns + (slot.row * groups + k) * this.segmentLength + c - slot.past;
     });
-    const segment = this.slots.size === 0 ? null : 'segment';
-    await this.rearrange(segment === null ? null : 'past', segment, index, 'past');
-    this.past = { rows: batch.length, columns };
+    const [past, segment] = this.slots.size === 0 ? [null, null] : [`${this.name}.past`, `${this.name}.segment`];
+    await this.rearrange(past, segment, index, 'past');
+    this.past = { rows: rows.length, columns };
     this.slots.clear();
   }
 
@@ -265,11 +254,10 @@ export class Lane {
     };
   }
 
-  /** Tables as long as rows of this segment may become, made longer by half when they are too short. */
-  private async rotaryFeeds(rows: readonly Row[]): Promise<Record<string, Feed>> {
+  /** Tables of at least so many positions, made longer by half when they are too short. */
+  private async rotaryFeeds(reach: number): Promise<Record<string, Feed>> {
     const { config, engine } = this.policy;
     if (config.rotary === null) return {};
-    const reach = Math.max(...rows.map((r) => r.prompt.length + r.tokens.length)) + this.segmentLength;
     if (reach > this.tables) {
       this.tables = Math.max(reach, Math.ceil(1.5 * this.tables), 512);
       const { cosines, sines } = rotaryValues(config, this.tables)!;
@@ -284,11 +272,12 @@ export class Lane {
 
   /** Frees the lane's variables. */
   async close(): Promise<void> {
+    await this.reader.close();
     if (!this.begun) return;
     this.begun = false;
     this.prompts = [];
     this.slots.clear();
-    await Promise.all(['prompt', 'past', 'segment', 'fresh'].map((of) => this.drop(of)));
+    await Promise.all(['prompt', 'past', 'segment'].map((of) => this.drop(of)));
     await this.policy.engine.drop(['nothing', 'cosines', 'sines'].map((name) => `${this.name}.${name}`));
     this.tables = 0;
   }
@@ -305,10 +294,18 @@ export class Lane {
     this.promptColumns = COLUMNS;
   }
 
+  /** @param first and second variables of caches; null for nothing */
   private async rearrange(first: string | null, second: string | null, from: Value, made: string): Promise<void> {
     const { config } = this.policy;
     const session = await this.sessions.get('rearrange', () => rearrangeGraph(config), ['made.']);
-    await session.run({ ...this.fed('first', first), ...this.fed('second', second), from }, this.kept('made', made));
+    const fed = (of: string, cache: string | null): Record<string, Feed> =>
+      cache === null
+        ? Object.fromEntries(cacheNames(config, of).map((name) => [name, { variable: `${this.name}.nothing` }]))
+        : cacheFeeds(config, of, cache);
+    await session.run(
+      { ...fed('first', first), ...fed('second', second), from },
+      cacheFetches(config, 'made', `${this.name}.${made}`),
+    );
   }
 
   /** @param place the index of (row, key head, column) among K key heads */
@@ -328,35 +325,9 @@ export class Lane {
     return int32(data, [rows, groups, columns]);
   }
 
-  /** Feeds for a graph's cache `name` from the lane's cache `of`, or from zeros. */
-  private fed(name: string, of: string | null): Record<string, Feed> {
-    const { config } = this.policy;
-    const variables = of === null ? null : cacheNames(config, `${this.name}.${of}`);
-    return Object.fromEntries(
-      cacheNames(config, name).map((n, i) => [n, { variable: variables?.[i] ?? `${this.name}.nothing` }]),
-    );
-  }
-
-  private kept(name: string, as: string): Record<string, Fetch> {
-    const { config } = this.policy;
-    const variables = cacheNames(config, `${this.name}.${as}`);
-    return Object.fromEntries(cacheNames(config, name).map((n, i) => [n, { variable: variables[i]! }]));
-  }
-
   private async drop(of: string): Promise<void> {
     await this.policy.engine.drop(cacheNames(this.policy.config, `${this.name}.${of}`));
   }
-}
-
-function isRunning(prompt: LanePrompt): boolean {
-  return prompt.rows.some((r) => r.finishReason === null);
-}
-
-function counting(n: number): Value {
-  return int32(
-    Int32Array.from({ length: n }, (_, i) => i),
-    [n],
-  );
 }
 
 function returned(alternatives: boolean): Record<string, Fetch> {

@@ -1,3 +1,4 @@
+import { int32, type Value } from '@polymode/autodiff';
 import { roundedLength } from '../batch.js';
 
 /** Cache columns come in multiples of this: sums over them are then blocked alike whatever their number. */
@@ -14,4 +15,12 @@ export function readLength(length: number): number {
 /** n rounded up. */
 export function multiple(n: number, of: number): number {
   return Math.ceil(n / of) * of;
+}
+
+/** 0, 1, … */
+export function counting(n: number): Value {
+  return int32(
+    Int32Array.from({ length: n }, (_, i) => i),
+    [n],
+  );
 }

@@ -10,6 +10,8 @@ export interface SamplingSize {
   /** completions of all prompts together */
   readonly rows: number;
   readonly maxTokens: number;
+  /** see `RunningBatchOptions` @defaultValue null */
+  readonly pieceTokens?: number | null | undefined;
 }
 
 /** Copies of a row's logits that one draw has at a time: themselves, scaled, their logarithms, weights and where these stand. */
@@ -26,18 +28,26 @@ const UNCOLLECTED = 64e6;
 export function samplingBytes(config: ModelConfig, size: SamplingSize): number {
   const { numHiddenLayers, numAttentionHeads: heads, numKeyValueHeads: groups, headDim } = config;
   const perToken = 4 * 2 * numHiddenLayers * groups * headDim;
-  const batch = multiple(Math.min(size.rows, MAX_ROWS), 16);
+  const rows = Math.min(size.rows, MAX_ROWS);
+  const batch = multiple(rows, 16);
   // What was said before the last segment: its own tokens are in no past.
   const said = Math.max(1, SEGMENT_TOKENS * Math.floor((size.maxTokens - 2) / SEGMENT_TOKENS));
-  const past = batch * multiple(said, COLUMNS) * perToken;
+  const past = rows * multiple(said, COLUMNS) * perToken;
   const segment = batch * SEGMENT_TOKENS * perToken;
   const prompts = size.prompts * multiple(size.promptTokens, COLUMNS) * perToken;
 
-  const length = readLength(size.promptTokens);
-  const together = Math.min(size.prompts, Math.max(1, Math.floor(PREFILL_TOKENS / length)));
+  const { promptTokens, pieceTokens = null } = size;
+  const inPieces = pieceTokens !== null && promptTokens > pieceTokens;
+  const length = inPieces ? pieceTokens : readLength(promptTokens);
+  const together = inPieces
+    ? 1
+    : Math.min(size.prompts, Math.max(1, Math.floor((pieceTokens ?? PREFILL_TOKENS) / length)));
   const perRow = 4 * (4 * config.hiddenSize + 2 * (heads + 2 * groups) * headDim + 3 * config.intermediateSize);
-  const scores = SCORE_COPIES * 4 * heads * Math.min(length, 512) * length;
-  const reading = together * (length * (perRow + perToken) + scores);
+  const columns = inPieces ? multiple(promptTokens, COLUMNS) : length;
+  const scores = SCORE_COPIES * 4 * heads * Math.min(length, 512) * columns;
+  // A piece is put behind those before it in a copy of both.
+  const before = inPieces ? 3 * columns * perToken : 0;
+  const reading = together * (length * (perRow + perToken) + scores) + before;
 
   const drawing = LOGIT_COPIES * 4 * batch * config.vocabSize;
   const arranging = Math.max(past, prompts);

@@ -54,6 +54,12 @@ export class Row {
     return this.finishReason === null ? this.options.maxTokens - this.tokens.length : 0;
   }
 
+  /** Ends it unsaid. @returns one that begins anew and says the same, the function of its mask included */
+  again(): Row {
+    this.finishReason ??= 'stop';
+    return new Row(this.prompt, this.options, this.random);
+  }
+
   /** The random number of token i < maxTokens. */
   uniform(i: number): number {
     if (i >= this.uniforms.length && typeof this.random === 'function') {

@@ -76,8 +76,6 @@ export function causalAttention(
   { queries, keys, values }: Heads,
   blocks: readonly CausalBlock[],
 ): Tensor {
-  const { numAttentionHeads: heads, numKeyValueHeads: groups, headDim } = config;
-  const [n] = queries.shape as [Dim];
   const whole = blocks.length === 1;
   const asked = whole
     ? [queries]
@@ -86,14 +84,27 @@ export function causalAttention(
         2,
         blocks.map((b) => b.length),
       );
-  const mixed = blocks.map(({ length, keys: [from, until], mask }, i) => {
+  const mixed = blocks.map(({ keys: [from, until], mask }, i) => {
     const [ownKeys, ownValues] = whole ? [keys, values] : [slice(keys, 2, from, until), slice(values, 2, from, until)];
-    // The R query heads of one key head lie next to each other, so folding them into time needs no copy of the keys.
-    const folded = reshape(asked[i]!, [n, groups, (heads / groups) * length, headDim]);
-    const scores = add(matmul(folded, ownKeys, { transposeB: true }), mask); // [N, K, R·length, keys]
-    return reshape(matmul(softmax(scores), ownValues), [n, heads, length, headDim]);
+    return maskedAttention(config, { queries: asked[i]!, keys: ownKeys, values: ownValues }, mask);
   });
   return whole ? mixed[0]! : concat(mixed, 2);
+}
+
+/**
+ * Queries attend to the keys that a mask shows them.
+ *
+ * @param mask [R·T, keys]
+ * @returns [N, H, T, D]
+ */
+export function maskedAttention(config: ModelConfig, { queries, keys, values }: Heads, mask: Tensor): Tensor {
+  const { numAttentionHeads: heads, numKeyValueHeads: groups, headDim } = config;
+  const [n] = queries.shape as [Dim];
+  const time = queries.staticDim(2);
+  // The R query heads of one key head lie next to each other, so folding them into time needs no copy of the keys.
+  const folded = reshape(queries, [n, groups, (heads / groups) * time, headDim]);
+  const scores = add(matmul(folded, keys, { transposeB: true }), mask); // [N, K, R·T, keys]
+  return reshape(matmul(softmax(scores), values), [n, heads, time, headDim]);
 }
 
 /** Queries next to each other, the keys that some of them see, and which of these each sees. */
@@ -141,6 +152,25 @@ export function causalMask(repeats: number, time: number, window: number | null,
 }
 
 /**
+ * HIDDEN where a token must not look, 0 elsewhere, repeated for the R queries that share a key head.
+ *
+ * @param positions of the tokens that ask, int32 [1, T]
+ * @param columns positions of the keys, int32 [keys]
+ * @returns [R·T, keys]
+ */
+export function continuedMask(repeats: number, positions: Tensor, columns: Tensor, window: number | null): Tensor {
+  const position = reshape(positions, [positions.staticDim(1), 1]);
+  const before = less(columns, add(position, 1)); // [T, keys]
+  const seen = window === null ? before : and(before, greater(columns, sub(position, window)));
+  return repeated(where(seen, 0, HIDDEN), repeats, 0);
+}
+
+function repeated(x: Tensor, times: number, axis: number): Tensor {
+  const copies = Array.from({ length: times }, () => x);
+  return times === 1 ? x : concat(copies, axis);
+}
+
+/**
  * What completions see of their prompt: tokens that are there, and within the window.
  *
  * @param lengths int32 [N]: prompt tokens that completions may see; completion row c stands at position length + c
@@ -166,14 +196,7 @@ export function promptMask(
   const position = add(length, counting(completionLength, [1, completionLength, 1])); // [N, C, 1]
   const near = greater(places, sub(position, window));
   const once = where(and(near, there), 0, HIDDEN); // [N, C, P]
-  const tiled =
-    repeats === 1
-      ? once
-      : concat(
-          Array.from({ length: repeats }, () => once),
-          1,
-        );
-  return unsqueeze(tiled, [1, 2]);
+  return unsqueeze(repeated(once, repeats, 1), [1, 2]);
 }
 
 /** Sizes of a batch in which completions share their prompt. */

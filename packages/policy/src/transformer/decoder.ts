@@ -56,10 +56,17 @@ export interface SharedPrompts extends Cache {
   readonly together: Tensor;
 }
 
-/** What rows said before this segment: every row's own tokens from column 0 on. */
+/**
+ * What rows said before this segment: every row's own tokens from column 0 on. There are A of them; the others of the batch only
+ * fill it, and have nothing here.
+ */
 export interface Past extends Cache {
-  /** tokens of each row, int32 [B]; the cache is [B, K, C, D] */
+  /** tokens of each row, int32 [A]; the cache is [A, K, C, D] */
   readonly lengths: Tensor;
+  /** its place in the batch, int32 [A] */
+  readonly rowAt: Tensor;
+  /** where each row of the batch stands here, int32 [B]; anywhere for those that fill it */
+  readonly placeOf: Tensor;
   /** 0 … C − 1, int32 [C] */
   readonly columns: Tensor;
 }
@@ -108,7 +115,7 @@ export function decoder(config: ModelConfig, parameters: ParameterTensors, input
   const shown = (visible: Tensor): Tensor => where(visible, 0, HIDDEN);
   const masksAt = (round: Tensor, window: number | null): { prompt: Tensor; past: Tensor; segment: Tensor } => {
     const inPrompt = less(prompts.columns, unsqueeze(prompts.lengths, [1])); // [N, P]
-    const inPast = less(past.columns, unsqueeze(past.lengths, [1])); // [B, C]
+    const inPast = less(past.columns, unsqueeze(past.lengths, [1])); // [A, C]
     const inSegment = less(rounds, add(round, 1)); // [S]
     if (window === null) {
       return {
@@ -174,17 +181,18 @@ export function decoder(config: ModelConfig, parameters: ParameterTensors, input
       );
       const [promptOutput, promptTop, promptTotal] = split(ofPrompt, 3, [headDim, 1, 1]) as [Tensor, Tensor, Tensor];
 
-      const toPast = add(matmul(queries, past.keys[i]!, { transposeB: true }), mask.past); // [B, K, R, C]
+      const asking = gatherRows(queries, past.rowAt);
+      const toPast = add(matmul(asking, past.keys[i]!, { transposeB: true }), mask.past); // [A, K, R, C]
+      const pastTop = gatherRows(max(toPast, [-1], true), past.placeOf);
       const toSegment = add(matmul(queries, keys, { transposeB: true }), mask.segment); // [B, K, R, S]
-      const top = maximum(promptTop, maximum(max(toPast, [-1], true), max(toSegment, [-1], true)));
+      const top = maximum(promptTop, maximum(pastTop, max(toSegment, [-1], true)));
       const share = exp(sub(promptTop, top));
-      const pastWeights = exp(sub(toPast, top));
+      const pastWeights = exp(sub(toPast, gatherRows(top, past.rowAt)));
+      const fromPast = concat([matmul(pastWeights, past.values[i]!), sum(pastWeights, [-1], true)], 3);
+      const [pastOutput, pastTotal] = split(gatherRows(fromPast, past.placeOf), 3, [headDim, 1]) as [Tensor, Tensor];
       const segmentWeights = exp(sub(toSegment, top));
-      const total = add(mul(promptTotal, share), add(sum(pastWeights, [-1], true), sum(segmentWeights, [-1], true)));
-      const output = add(
-        mul(promptOutput, share),
-        add(matmul(pastWeights, past.values[i]!), matmul(segmentWeights, values)),
-      );
+      const total = add(mul(promptTotal, share), add(pastTotal, sum(segmentWeights, [-1], true)));
+      const output = add(mul(promptOutput, share), add(pastOutput, matmul(segmentWeights, values)));
       const attended = add(hidden, layer.attentionOutput(reshape(div(output, total), ['B', heads * headDim])));
       hidden = add(attended, layer.feedForward(attended));
     }

@@ -1,19 +1,22 @@
-import { add, type Dim, flatName, reshape, type Tensor, transpose } from '@polymode/autodiff';
+import { add, concat, type Dim, flatName, reshape, type Tensor, transpose } from '@polymode/autodiff';
 import type { ModelConfig } from '../config.js';
 import { familyOf } from '../families/index.js';
 import {
   causalAttention,
   causalBlocks,
   causalMask,
+  continuedMask,
   type GroupMasks,
   type GroupShape,
   groupAttention,
   type Heads,
+  maskedAttention,
   promptMask,
   splitHeads,
 } from './attention.js';
+import type { Cache } from './decoder.js';
 import type { ParameterTensors } from './parameters.js';
-import { rotaryTables } from './rotary.js';
+import { type RotaryTables, rotaryTables } from './rotary.js';
 
 /**
  * The hidden states of whole sequences that start at position 0 and are padded on the right: the causal mask keeps
@@ -36,11 +39,18 @@ export function sequenceHidden(
     causalBlocks(config.numAttentionHeads / config.numKeyValueHeads, time, withinReach(window, time)),
   );
   const layers: { keys: Tensor; values: Tensor }[] = [];
-  const hidden = decoderLayers(config, parameters, tokens, positions, time, (heads, window) => {
-    layers.push({ keys: heads.keys, values: heads.values });
-    const mixed = causalAttention(config, heads, masks(window)); // [N, H, T, D]
-    return reshape(transpose(mixed, [0, 2, 1, 3]), [n, time, width]);
-  });
+  const hidden = decoderLayers(
+    config,
+    parameters,
+    tokens,
+    positions,
+    tablesFor(config, tokens, time),
+    (heads, window) => {
+      layers.push({ keys: heads.keys, values: heads.values });
+      const mixed = causalAttention(config, heads, masks(window)); // [N, H, T, D]
+      return reshape(transpose(mixed, [0, 2, 1, 3]), [n, time, width]);
+    },
+  );
   return { hidden, layers };
 }
 
@@ -73,24 +83,64 @@ export function groupHidden(
       completion: causalMask(repeats, c, withinReach(window, c)),
     }),
   );
-  return decoderLayers(config, parameters, tokens, positions, p + c, (heads, window) =>
+  return decoderLayers(config, parameters, tokens, positions, tablesFor(config, tokens, p + c), (heads, window) =>
     groupAttention(config, heads, shape, masks(window)),
   );
 }
 
-/** @param attend from one layer's heads to [N, T, H·D] @param reach positions that occur are below it */
+/** What stands before a piece of a sequence. */
+export interface Before extends Cache {
+  /** 0, 1, … P + T − 1, int32 [P + T]; the cache is [N, K, P, D] */
+  readonly columns: Tensor;
+  readonly rotary: RotaryTables | null;
+}
+
+/**
+ * The hidden states of pieces of sequences, after P tokens that were read before.
+ *
+ * @param tokens int32 [N, T], T fixed
+ * @param positions int32 [1, T]: P, P + 1, …
+ * @returns hidden [N·T, d] before the last norm, and each layer's keys and values, those before them first: [N, K, P + T, D]
+ */
+export function continuedHidden(
+  config: ModelConfig,
+  parameters: ParameterTensors,
+  tokens: Tensor,
+  positions: Tensor,
+  before: Before,
+): { hidden: Tensor; layers: { keys: Tensor; values: Tensor }[] } {
+  const [n] = tokens.shape as [Dim, Dim];
+  const time = tokens.staticDim(1);
+  const width = config.numAttentionHeads * config.headDim;
+  const repeats = config.numAttentionHeads / config.numKeyValueHeads;
+  const masks = perWindow((window) => continuedMask(repeats, positions, before.columns, window));
+  const layers: { keys: Tensor; values: Tensor }[] = [];
+  const hidden = decoderLayers(config, parameters, tokens, positions, before.rotary, (heads, window) => {
+    const i = layers.length;
+    const [keys, values] = [concat([before.keys[i]!, heads.keys], 2), concat([before.values[i]!, heads.values], 2)];
+    layers.push({ keys, values });
+    const mixed = maskedAttention(config, { queries: heads.queries, keys, values }, masks(window)); // [N, H, T, D]
+    return reshape(transpose(mixed, [0, 2, 1, 3]), [n, time, width]);
+  });
+  return { hidden, layers };
+}
+
+/** onnxruntime's RotaryEmbedding wants a table at least as long as the sequence, whatever the positions in it. */
+function tablesFor(config: ModelConfig, tokens: Tensor, reach: number): RotaryTables | null {
+  return rotaryTables(config, Math.max(reach, tokens.staticDim(1)));
+}
+
+/** @param attend from one layer's heads to [N, T, H·D] @param tables for all positions that occur */
 function decoderLayers(
   config: ModelConfig,
   parameters: ParameterTensors,
   tokens: Tensor,
   positions: Tensor,
-  reach: number,
+  tables: RotaryTables | null,
   attend: (heads: Heads, window: number | null) => Tensor,
 ): Tensor {
   const family = familyOf(config);
   const rows = flatName(tokens.shape);
-  // onnxruntime's RotaryEmbedding wants a table at least as long as the sequence, whatever the positions in it.
-  const tables = rotaryTables(config, Math.max(reach, tokens.staticDim(1)));
   let hidden = family.embed(config, parameters, reshape(tokens, [rows]), reshape(positions, [rows]));
   for (let i = 0; i < config.numHiddenLayers; i++) {
     const layer = family.layer(config, parameters, i);

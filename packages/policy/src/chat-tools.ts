@@ -1,6 +1,7 @@
 /**
  * Tools for chat templates that have no place for them. What the template cannot say is said in the messages' own text, in the
  * manner of Hermes' and Qwen's templates: tools listed in `<tools>`, calls written as `<tool_call>`, results as `<tool_response>`.
+ * Templates that have calls written in another way, as Llama 3's and Mistral's have, are not asked to: calls are read in this one.
  */
 import { type ChatMessage, textOf } from './chat-messages.js';
 
@@ -10,12 +11,13 @@ export type Render = (messages: readonly ChatMessage[], tools?: readonly unknown
 /** What a template has a place for. */
 export interface TemplatePlaces {
   readonly system: boolean;
-  /** a list of tools */
+  /** a list of tools, to be called in `<tool_call>` */
   readonly tools: boolean;
-  /** calls of earlier answers, and with them what the calls came to */
+  /** calls of earlier answers, in `<tool_call>`, and with them what the calls came to */
   readonly calls: boolean;
 }
 
+const OPEN = '<tool_call>';
 const [NAME, VALUE, RULE] = ['probe_of_tools', 'probe of arguments', 'probe of rules'];
 const QUESTION: ChatMessage = { role: 'user', content: 'Go.' };
 const TOOL = {
@@ -29,18 +31,19 @@ const RESULT: ChatMessage = { role: 'tool', tool_call_id: CALL.id, name: NAME, c
 
 /** Found out by trying, since templates are programs. */
 export function placesOf(render: Render): TemplatePlaces {
-  const shows = (text: string, messages: readonly ChatMessage[], tools?: readonly unknown[]): boolean => {
+  const shows = (texts: readonly string[], messages: readonly ChatMessage[], tools?: readonly unknown[]): boolean => {
     try {
-      return render(messages, tools).includes(text);
+      const written = render(messages, tools);
+      return texts.every((text) => written.includes(text));
     } catch {
       return false;
     }
   };
   return {
-    system: shows(RULE, [{ role: 'system', content: RULE }, QUESTION]),
-    tools: shows(NAME, [QUESTION], [TOOL]),
+    system: shows([RULE], [{ role: 'system', content: RULE }, QUESTION]),
+    tools: shows([NAME, OPEN], [QUESTION], [TOOL]),
     // Some refuse a conversation that does not begin with a question, and some a message without calls.
-    calls: shows(VALUE, [QUESTION, CALLING, RESULT], [TOOL]) || shows(VALUE, [CALLING]),
+    calls: shows([VALUE, OPEN], [QUESTION, CALLING, RESULT]) || shows([VALUE, OPEN], [CALLING]),
   };
 }
 

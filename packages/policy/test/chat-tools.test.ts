@@ -11,8 +11,8 @@ const SHIPPED = findBaseModel('polymode-tiny')!.dir;
 const PLAIN =
   '{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}';
 const NO_SYSTEM = `{% if messages[0].role == 'system' %}{{ raise_exception('no system here') }}{% endif %}${PLAIN}`;
-const LISTS_TOOLS = `{% for t in tools or [] %}({{ t.function.name }}){% endfor %}${PLAIN}`;
-const KNOWS_ALL = `{% for t in tools or [] %}({{ t.function.name }}){% endfor %}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}={{ c.function.arguments | tojson }}{% endfor %}{% endfor %}`;
+const LISTS_TOOLS = `{% for t in tools or [] %}({{ t.function.name }}){% endfor %}{% if tools %} in <tool_call>:{% endif %}${PLAIN}`;
+const KNOWS_ALL = `{% for t in tools or [] %}({{ t.function.name }}){% endfor %}{% if tools %} in <tool_call>:{% endif %}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>{{ c.function.name }}={{ c.function.arguments | tojson }}{% endfor %}{% endfor %}`;
 
 let scratch: string;
 let tiny: Tokenizer;
@@ -92,7 +92,7 @@ describe('calls and results, with a template that has no place for them', () => 
       '<tool_call>\n{"name": "clock", "arguments": {}}\n</tool_call>[user]<tool_response>\n3\n</tool_response>\n' +
       '<tool_response>\nnoon\n</tool_response>[assistant]Three at noon.[assistant]';
     expect(told(await withTemplate(PLAIN), conversation, [])).toBe(expected);
-    expect(told(await withTemplate(LISTS_TOOLS), conversation)).toBe(`(add)(clock)${expected}`);
+    expect(told(await withTemplate(LISTS_TOOLS), conversation)).toBe(`(add)(clock) in <tool_call>:${expected}`);
   });
 
   it('are the same text where they are of functions, and refusals are what was said', async () => {
@@ -128,6 +128,21 @@ describe('calls and results, with a template that has no place for them', () => 
   });
 });
 
+describe('a template that has calls written in a way of its own', () => {
+  it('is given them as text, which is what is read', async () => {
+    // As Llama 3's does.
+    const other = KNOWS_ALL.replaceAll('<tool_call>', '').replace(
+      '{{ c.function.name }}=',
+      '{"name": "{{ c.function.name }}"}',
+    );
+    const conversation = [question, { role: 'assistant', content: '', tool_calls: [call('add', '{"a":1}')] }];
+    const [own, plain] = [await withTemplate(other), await withTemplate(PLAIN)];
+    expect(told(own, conversation)).toContain('<tool_call>\n{"name": "add", "arguments": {"a":1}}\n</tool_call>');
+    expect(told(own, conversation)).toContain('<tools>');
+    expect(told(own, conversation)).toBe(told(plain, conversation).replace(/\[assistant\]$/, ''));
+  });
+});
+
 describe('a template that has places for all', () => {
   it('is given tools and calls as they are', async () => {
     const knowing = await withTemplate(KNOWS_ALL);
@@ -137,7 +152,7 @@ describe('a template that has places for all', () => {
       { role: 'tool', tool_call_id: 'call_1', content: '3' },
     ];
     expect(told(knowing, conversation)).toMatch(
-      /^\(add\)\(clock\)\[user\]How much\?\[assistant\]add=\{"a": ?1\}\[tool\]3$/,
+      /^\(add\)\(clock\) in <tool_call>:\[user\]How much\?\[assistant\]<tool_call>add=\{"a": ?1\}\[tool\]3$/,
     );
   });
 

@@ -5,7 +5,7 @@ const BYTES_PER_SECOND = 10e9;
 const MOST_SEGMENT_TOKENS = 16;
 /** Products of one thread in a second while it reads prompts, two for each weight and token. */
 const FLOPS = 80e9;
-const [LEAST_PIECE_TOKENS, MOST_PIECE_TOKENS] = [64, 256];
+const [LEAST_PIECE_TOKENS, MOST_PIECE_TOKENS] = [128, 256];
 
 /**
  * Tokens of a segment. The last bits of an answer depend on their number, so it goes by the model's size, and not by how fast

@@ -256,7 +256,7 @@ describe('models', () => {
 it('segments and pieces of prompts are shorter for larger models', () => {
   const parameters = [0.35e6, 25e6, 56e6, 135e6, 500e6, 8e9];
   expect(parameters.map((p) => segmentOf(4 * p))).toEqual([16, 10, 4, 2, 1, 1]);
-  expect(parameters.map((p) => pieceOf(4 * p))).toEqual([256, 128, 64, 64, 64, 64]);
+  expect(parameters.map((p) => pieceOf(4 * p))).toEqual([256, 128, 128, 128, 128, 128]);
 });
 
 it('a job that trains in the same process goes on while requests are answered', async () => {

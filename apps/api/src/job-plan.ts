@@ -221,12 +221,12 @@ async function check(
   bounds: RowBounds,
 ): Promise<{ training: CheckedFile; validation: CheckedFile | null }> {
   const tokens = await specialTokens(baseModel);
-  const find = tokenFinder(tokens);
   const all = JSON.stringify([bounds.least, tokens, asked]);
   const checked = (file: FileRecord, role: FileRole): Promise<CheckedFile> =>
-    checkedFilesOf(storage).find(file.storageKey, `${role} ${all}`, () =>
-      checkTrainingFile(storage, file, role, (row) => rowCheck(row, find), bounds),
-    );
+    checkedFilesOf(storage).find(file.storageKey, `${role} ${all}`, () => {
+      const find = tokenFinder(tokens);
+      return checkTrainingFile(storage, file, role, (row) => rowCheck(row, find), bounds);
+    });
   const training = await checked(files.training, 'training_file');
   const validation = files.validation && (await checked(files.validation, 'validation_file'));
   return { training, validation };

@@ -10,32 +10,31 @@ export function modelsIn(
 ): Pick<ApiDependencies, 'listBaseModels' | 'parameterCount' | 'specialTokens'> {
   let models: BaseModel[] = [];
   let lookedAt = Number.NEGATIVE_INFINITY;
-  const counts = new Map<string, Promise<number | undefined>>();
+  const read: Map<string, unknown>[] = [];
   const list = (): BaseModel[] => {
     const now = performance.now();
     if (now - lookedAt >= LOOK_MS) {
       models = listBaseModels(dirs);
       lookedAt = now;
-      counts.clear();
+      for (const known of read) known.clear();
     }
     return models;
   };
+  /** What is read of a model's files. A damaged one fails the job, with what is wrong with it; it is no reason to refuse the request. */
+  const reading = <T>(from: (model: BaseModel) => Promise<T>, otherwise: T): ((id: string) => Promise<T>) => {
+    const known = new Map<string, Promise<T>>();
+    read.push(known);
+    return async (id) => {
+      const model = list().find((one) => one.id === id);
+      if (!model) return otherwise;
+      const found = known.get(id) ?? from(model).catch(() => otherwise);
+      known.set(id, found);
+      return found;
+    };
+  };
   return {
     listBaseModels: list,
-    parameterCount: async (id) => {
-      const model = list().find((one) => one.id === id);
-      if (!model) return undefined;
-      let count = counts.get(id);
-      if (!count) {
-        // A damaged file fails the job, with what is wrong with it; it is no reason to refuse the request.
-        count = parameterCount(model).catch(() => undefined);
-        counts.set(id, count);
-      }
-      return count;
-    },
-    specialTokens: async (id) => {
-      const model = list().find((one) => one.id === id);
-      return model ? specialTokens(model).catch(() => []) : [];
-    },
+    parameterCount: reading<number | undefined>(parameterCount, undefined),
+    specialTokens: reading(specialTokens, []),
   };
 }

@@ -129,7 +129,7 @@ describe('loadTokenizer', () => {
     const dir = await variant('calls', (d) =>
       writeFile(
         join(d, 'chat_template.jinja'),
-        '{% for m in messages %}{% for c in m.tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}',
+        '{% for m in messages %}{% for c in m.tool_calls %}<tool_call>{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}',
       ),
     );
     const calling = await loadTokenizer(dir);
@@ -140,8 +140,8 @@ describe('loadTokenizer', () => {
         ]),
       );
     expect(said('{"a":1}')).toBe(said({ a: 1 }));
-    expect(said('{"a":1}')).toMatch(/^\{\s*"a":\s*1\s*\}$/);
-    expect(said('{"a":')).toBe('"{\\"a\\":"');
+    expect(said('{"a":1}')).toMatch(/^<tool_call>\{\s*"a":\s*1\s*\}$/);
+    expect(said('{"a":')).toBe('<tool_call>"{\\"a\\":"');
   });
 
   it('keeps folders of one name apart', async () => {

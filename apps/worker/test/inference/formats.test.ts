@@ -10,7 +10,7 @@ let server: Server;
 
 /** The shipped model with a template that tells it of tools, as Qwen's does. */
 const TEMPLATE =
-  "{% if tools %}<|user|>Tools:{% for tool in tools %} {{ tool.function.name }}{% endfor %}{% endif %}{% for message in messages %}<|{{ 'assistant' if message.role == 'assistant' else 'user' }}|>{{ message.content }}{% for call in message.tool_calls or [] %}{{ call.function.arguments.city }}{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+  "{% if tools %}<|user|>Tools:{% for tool in tools %} {{ tool.function.name }}{% endfor %} in <tool_call>.{% endif %}{% for message in messages %}<|{{ 'assistant' if message.role == 'assistant' else 'user' }}|>{{ message.content }}{% for call in message.tool_calls or [] %}<tool_call>{{ call.function.arguments | tojson }}{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
 
 beforeAll(async () => {
   place = await openPlace();
@@ -128,7 +128,7 @@ describe('tools', () => {
       const [prompt] = (await server.generate(request)).events;
       return prompt?.type === 'prompt' ? prompt.text : null;
     };
-    expect(await ask('with-tools', 'auto')).toBe('Tools: weather clockThe weather?');
+    expect(await ask('with-tools', 'auto')).toBe('Tools: weather clock in <tool_call>.The weather?');
     expect(await ask(TINY, 'auto')).toMatch(/<tools>\n\{.*"weather".*\}\n\{.*"clock".*\}\n<\/tools>.*The weather\?$/s);
     for (const model of ['with-tools', TINY]) expect(await ask(model, 'none')).toBe('The weather?');
   });
@@ -146,7 +146,7 @@ describe('tools', () => {
       const [prompt] = events;
       return prompt?.type === 'prompt' ? prompt.text : null;
     };
-    expect(await prompt([{ role: 'user', content: 'a' }, said])).toContain('Oslo');
+    expect(await prompt([{ role: 'user', content: 'a' }, said])).toMatch(/a<tool_call>\{\s*"city":\s*"Oslo"\s*\}$/);
   });
 
   it.each([

@@ -8,15 +8,11 @@
  *
  * Without --layers it is the model that ships; with it one of SmolLM2-135M's shape with random weights. A piece of 0 is none.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { Engine } from '@polymode/autodiff';
-import { Policy, RunningBatch, readModel } from '@polymode/policy';
-import { findBaseModel } from '@polymode/policy/registry';
-import { makeSyntheticModel } from '../../../packages/trainer/bench/synthetic-model.mjs';
+import { RunningBatch } from '@polymode/policy';
 import { segmentOf } from '../dist/inference/pace.js';
+import { withPolicy } from './policy.mjs';
 
 const text = (value) => ({ type: 'string', default: String(value) });
 const { values } = parseArgs({
@@ -35,18 +31,7 @@ const [rows, promptTokens, tokens, rounds, threads] = ['rows', 'prompt-tokens', 
   (name) => Number(values[name]),
 );
 
-const dir = await mkdtemp(join(tmpdir(), 'polymode-bench-'));
-const engine = new Engine({ threads });
-try {
-  let folder = findBaseModel('polymode-tiny').path;
-  if (values.layers !== undefined) {
-    folder = join(dir, 'model');
-    await makeSyntheticModel(folder, Number(values.layers));
-  }
-  const { config, weights } = await readModel(folder);
-  const bytes = Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
-  const policy = new Policy(config, engine, { paddingToken: 0 });
-  await policy.moveWeights(weights);
+await withPolicy({ layers: values.layers, threads }, async ({ policy, config, bytes }) => {
   const segmentTokens = segmentOf(bytes);
   const joining = Math.min(promptTokens, config.maxPositionEmbeddings - tokens);
   console.log(
@@ -83,10 +68,7 @@ try {
   console.log(
     JSON.stringify({ results, bytes, rows, promptTokens: joining, tokens, threads, node: process.versions.node }),
   );
-} finally {
-  await engine.close();
-  await rm(dir, { recursive: true, force: true });
-}
+});
 
 async function measure(batch, joining, vocabulary) {
   const prompt = (seed, length) => Array.from({ length }, (_, k) => 3 + ((7 * seed + 31 * k) % (vocabulary - 3)));

@@ -6,14 +6,10 @@
  *
  * Without --layers it is the model that ships; with it one of SmolLM2-135M's shape with random weights.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { Engine } from '@polymode/autodiff';
-import { Policy, RunningBatch, readModel } from '@polymode/policy';
-import { findBaseModel } from '@polymode/policy/registry';
-import { makeSyntheticModel } from '../../../packages/trainer/bench/synthetic-model.mjs';
+import { RunningBatch } from '@polymode/policy';
+import { withPolicy } from './policy.mjs';
 
 const text = (value) => ({ type: 'string', default: String(value) });
 const { values } = parseArgs({
@@ -29,18 +25,7 @@ const { values } = parseArgs({
 const list = (names) => names.split(',').map(Number);
 const [promptTokens, tokens, rounds] = ['prompt-tokens', 'tokens', 'rounds'].map((name) => Number(values[name]));
 
-const dir = await mkdtemp(join(tmpdir(), 'polymode-bench-'));
-const engine = new Engine({ threads: 1 });
-try {
-  let folder = findBaseModel('polymode-tiny').path;
-  if (values.layers !== undefined) {
-    folder = join(dir, 'model');
-    await makeSyntheticModel(folder, Number(values.layers));
-  }
-  const { config, weights } = await readModel(folder);
-  const bytes = Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
-  const policy = new Policy(config, engine, { paddingToken: 0 });
-  await policy.moveWeights(weights);
+await withPolicy({ layers: values.layers, threads: 1 }, async ({ policy, bytes }) => {
   console.log(
     `${cpus()[0].model}, 1 thread; weights of ${(bytes / 1e6).toFixed(1)} MB; ${promptTokens} + ${tokens} tokens`,
   );
@@ -69,10 +54,7 @@ try {
     }
   }
   console.log(JSON.stringify({ results, bytes, promptTokens, tokens, node: process.versions.node }));
-} finally {
-  await engine.close();
-  await rm(dir, { recursive: true, force: true });
-}
+});
 
 async function measure(batch, rows) {
   const began = process.cpuUsage();
